@@ -1,0 +1,199 @@
+//! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
+//! name resolves. Made only by [`file`]; nothing below re-checks it.
+
+pub mod file;
+pub mod pattern;
+pub mod route;
+pub mod units;
+
+pub use pattern::NamePatterns;
+pub use route::{
+    BypassCookies, CacheMode, ClientCacheControl, QueryRule, Respect, Revalidate, Route, RouteId, SetCookie,
+    StaleWindows, VaryRule, Window,
+};
+
+use http::HeaderValue;
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A whole, valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Worker threads; by default one per core.
+    pub threads: NonZeroUsize,
+    /// How long requests in flight may take after SIGTERM. Default 30 s.
+    pub shutdown_timeout: Duration,
+    /// Peers whose forwarding headers are believed. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The hosts served, normalised (DESIGN §2.1); `None` serves any.
+    pub hosts: Option<Vec<Box<str>>>,
+    /// Public listeners; at least one.
+    pub listeners: Vec<Listener>,
+    /// The admin listener.
+    pub admin: Admin,
+    /// The origins, in the order of the file; the first is the default. Never empty.
+    pub origins: Vec<Arc<Origin>>,
+    /// Where pages are kept.
+    pub store: Store,
+    /// Names of query parameters that never count on `isr`/`static`.
+    pub tracking: NamePatterns,
+    /// The routes, in the order of the file. [`RouteId`] is an index into this list.
+    pub routes: Vec<Arc<Route>>,
+    /// What is legal but probably not meant; logged at start and shown by `check`.
+    pub warnings: Vec<String>,
+}
+
+/// A public listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where to listen; port 0 means any.
+    pub address: SocketAddr,
+    /// What a client may do before it is cut off.
+    pub limits: Limits,
+}
+
+/// Bounds on a client's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the first byte of a request to the end of its head. Default 10 s.
+    pub head_timeout: Duration,
+    /// Between two requests on a connection. Default 60 s.
+    pub idle_timeout: Duration,
+    /// Bytes of a request head. Default 64 KiB, at most 1 MiB (pingora's own bound).
+    pub max_head: usize,
+    /// Header fields of a request. Default 100, at most 256 (pingora's own bound).
+    pub max_headers: usize,
+}
+
+/// The admin listener: metrics and health.
+#[derive(Clone)]
+pub struct Admin {
+    /// Where to listen. Default `127.0.0.1:9145`; beyond loopback only with a token.
+    pub address: SocketAddr,
+    /// The bearer token; without it every POST is refused.
+    pub token: Option<Arc<str>>,
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = self.token.as_ref().map(|_| "…");
+        f.debug_struct("Admin").field("address", &self.address).field("token", &token).finish()
+    }
+}
+
+/// An index into [`Config::origins`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OriginId(pub usize);
+
+/// The scheme of a request as its client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// `http`
+    Http,
+    /// `https`
+    Https,
+}
+
+impl Scheme {
+    /// `"http"` or `"https"`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// 80 or 443.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+/// A backend that renders.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Its name in the file; also its metric label.
+    pub name: Arc<str>,
+    /// Its servers, taken in turn. Never empty.
+    pub servers: Vec<Server>,
+    /// `Host` sent instead of the visitor's.
+    pub host_header: Option<HeaderValue>,
+    /// Fixes the scheme of every key and `X-Forwarded-Proto`.
+    pub public_scheme: Option<Scheme>,
+    /// PEM file with the certificates that sign `https://` servers, read at load; the system's by default.
+    pub ca: Option<Ca>,
+    /// `User-Agent` of renders.
+    pub user_agent: HeaderValue,
+    /// For one connection attempt. Default 2 s.
+    pub connect_timeout: Duration,
+    /// From the request's end to the answer's first byte. Default 30 s.
+    pub first_byte_timeout: Duration,
+    /// Between two reads of an answer's body. Default 10 s.
+    pub between_bytes_timeout: Duration,
+    /// For a whole render. Default 60 s.
+    pub render_timeout: Duration,
+    /// How long an idle connection is kept where the origin names no `Keep-Alive: timeout`. Default 1500 ms.
+    pub keepalive_timeout: Duration,
+    /// Renders at once. Default 16.
+    pub max_renders: NonZeroUsize,
+    /// Renders waiting. Default 1024.
+    pub max_waiting: usize,
+    /// How long a render may wait. Default 30 s.
+    pub queue_timeout: Duration,
+}
+
+/// One server of an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `https`: verified, with SNI.
+    pub scheme: Scheme,
+    /// A name or an address, as in the file; names are resolved when connecting. IPv6 without brackets.
+    pub host: Box<str>,
+    /// The port.
+    pub port: u16,
+}
+
+impl Server {
+    /// `host[:port]` as it stands in a `Host` field; the port only where it is not the scheme's default.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
+        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// A file of trusted certificates and what was in it.
+#[derive(Clone, Debug)]
+pub struct Ca {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Its bytes: PEM with at least one certificate.
+    pub pem: Arc<[u8]>,
+}
+
+/// Where pages are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Bytes of pages in memory, all overhead counted. Default 512 MiB.
+    pub memory: usize,
+    /// Bytes of the largest page that is stored. Default 8 MiB.
+    pub max_page: usize,
+}
+
+impl Config {
+    /// The route with this id.
+    pub fn route(&self, id: RouteId) -> &Arc<Route> {
+        &self.routes[id.0]
+    }
+
+    /// The origin with this id.
+    pub fn origin(&self, id: OriginId) -> &Arc<Origin> {
+        &self.origins[id.0]
+    }
+}
