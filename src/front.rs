@@ -1,1 +1,15 @@
-//! (to be written)
+//! How a client's request is received and answered: the glue to pingora.
+//!
+//! A hook translates in, asks [`crate::policy`] or [`crate::render`], and translates out.
+
+mod bypass;
+mod error_page;
+mod guard;
+mod handler;
+mod head_check;
+mod listen;
+mod lookup;
+mod respond;
+mod server;
+
+pub use server::{Server, ServerError};

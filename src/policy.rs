@@ -3,6 +3,7 @@
 
 pub mod fields;
 pub mod key;
+pub mod lookup;
 pub mod outcome;
 pub mod page;
 pub mod time;

@@ -1,0 +1,143 @@
+//! Requests that go to the origin themselves, through pingora's proxy: which server, what the
+//! request carries, what its answer makes void.
+
+use super::handler::{Ctx, Forward};
+use super::respond;
+use crate::policy::outcome::Served;
+use crate::policy::{admission, forwarded};
+use crate::render::{Engine, is_html};
+use http::{HeaderName, Method, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{ErrorSource, ErrorType};
+use std::time::Duration;
+
+/// What clients are told to wait when the origin failed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+fn plan(ctx: &Ctx) -> pingora::Result<&Forward> {
+    ctx.forward
+        .as_ref()
+        .ok_or_else(|| pingora::Error::explain(ErrorType::InternalError, "a forwarded request has no plan"))
+}
+
+/// The server this attempt goes to.
+///
+/// # Errors
+/// When no server's name resolves.
+pub(super) async fn peer(engine: &Engine, ctx: &Ctx) -> pingora::Result<Box<HttpPeer>> {
+    let origin = plan(ctx)?.origin;
+    engine.origins[origin.0].client.peer(ctx.attempts).await.map_err(|error| {
+        pingora::Error::because(ErrorType::ConnectError, "choosing a server", error).into_up()
+    })
+}
+
+/// The next server is tried while there is one that has not been.
+pub(super) fn after_failed_connect(engine: &Engine, ctx: &mut Ctx, mut error: Box<pingora::Error>) -> Box<pingora::Error> {
+    ctx.attempts += 1;
+    let servers = ctx.forward.as_ref().map_or(0, |forward| engine.config.origin(forward.origin).servers.len());
+    error.set_retry(ctx.attempts < servers);
+    error
+}
+
+/// Sets the forwarding fields; everything else goes as it came.
+pub(super) fn prepare_request(
+    engine: &Engine,
+    session: &Session,
+    request: &mut RequestHeader,
+    ctx: &Ctx,
+) -> pingora::Result<()> {
+    let forward = plan(ctx)?;
+    let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(|addr| addr.ip());
+    let changes = forwarded::bypass_fields(&engine.config, &forward.plan, peer, &session.req_header().headers);
+    for name in &changes.removed {
+        request.remove_header(name);
+    }
+    for (name, value) in changes.set.iter() {
+        request.insert_header(name.clone(), value.clone())?;
+    }
+    Ok(())
+}
+
+/// Appends `Cache-Status`; a successful unsafe request makes pages void (RFC 9111 §4.4).
+pub(super) fn finish_response(
+    engine: &Engine,
+    session: &Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Ctx,
+) -> pingora::Result<()> {
+    if response.status.is_informational() {
+        return Ok(());
+    }
+    ctx.status = response.status.as_u16();
+    invalidate(engine, session, response, ctx);
+    suggest(engine, session, response, ctx);
+    let value = respond::cache_status_value(&ctx.outcome, ctx);
+    response.append_header(HeaderName::from_static("cache-status"), value)?;
+    Ok(())
+}
+
+fn invalidate(engine: &Engine, session: &Session, response: &ResponseHeader, ctx: &Ctx) {
+    let request = session.req_header();
+    if request.method.is_safe() || response.status.is_client_error() || response.status.is_server_error() {
+        return;
+    }
+    let Some(forward) = &ctx.forward else { return };
+    let location = response.headers.get(header::LOCATION).map(|value| value.as_bytes());
+    let content_location = response.headers.get(header::CONTENT_LOCATION).map(|value| value.as_bytes());
+    for hash in
+        admission::invalidates(&engine.config, &engine.routes, &forward.plan, location, content_location)
+    {
+        engine.store.invalidate(hash);
+        engine.metrics.invalidated();
+    }
+}
+
+/// HTML that only a cookie kept from being stored is worth a word to the operator.
+fn suggest(engine: &Engine, session: &Session, response: &ResponseHeader, ctx: &Ctx) {
+    let Some(route) = ctx.route else { return };
+    let by_cookie = ctx.outcome.detail == Some("cookie");
+    let headers = engine.config.route(route).cache == crate::config::CacheMode::Headers;
+    let is_page = session.req_header().method == Method::GET && response.status == StatusCode::OK;
+    if by_cookie && headers && is_page && is_html(&(&response.headers).into()) {
+        engine.notices.cookie_bypass(&engine.config, route);
+    }
+}
+
+/// Answers for an origin that could not.
+pub(super) async fn failed(
+    engine: &Engine,
+    session: &mut Session,
+    error: &pingora::Error,
+    ctx: &mut Ctx,
+) -> FailToProxy {
+    let client_has_gone = matches!(error.esource(), ErrorSource::Downstream);
+    if client_has_gone || session.response_written().is_some() {
+        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    }
+    let status = status_of(error);
+    if let Some(forward) = &ctx.forward {
+        tracing::warn!(
+            origin = %engine.config.origin(forward.origin).name,
+            reason = error.etype().as_str(),
+            "a forwarded request failed"
+        );
+    }
+    ctx.outcome.served = Served::Failed;
+    session.set_keepalive(None);
+    if respond::error(session, ctx, status, Some(RETRY_AFTER)).await.is_err() {
+        return FailToProxy { error_code: 0, can_reuse_downstream: false };
+    }
+    FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
+}
+
+fn status_of(error: &pingora::Error) -> StatusCode {
+    match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::TLSHandshakeTimedout | ErrorType::WriteTimedout => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
+        ErrorType::HTTPStatus(code) => StatusCode::from_u16(*code).unwrap_or(StatusCode::BAD_GATEWAY),
+        _ => StatusCode::BAD_GATEWAY,
+    }
+}

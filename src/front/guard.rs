@@ -1,0 +1,219 @@
+//! A client's connection that does not wait for ever: a total deadline for reading a request's head
+//! and one for idling between requests (pingora's own timeout starts anew with every byte). It also
+//! sends the head of a page together with its body, which pingora writes one after the other.
+
+use async_trait::async_trait;
+use pingora::protocols::digest::{GetProxyDigest, GetSocketDigest, GetTimingDigest, ProxyDigest, SocketDigest, TimingDigest};
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::{Peek, Shutdown, Ssl, UniqueID, UniqueIDType};
+use pingora::proxy::Session;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// Waiting for the first byte of a request.
+const IDLE: u8 = 0;
+/// Reading its head.
+const HEAD: u8 = 1;
+/// The head is read; what follows has other limits.
+const OPEN: u8 = 2;
+
+/// Where a connection is in a request, shared between the stream and those who use it.
+#[derive(Debug, Default)]
+pub(super) struct Phase {
+    now: AtomicU8,
+    hold: AtomicBool,
+}
+
+impl Phase {
+    /// The next bytes belong to a new request.
+    pub(super) fn expect_head(&self) {
+        self.now.store(IDLE, Ordering::Relaxed);
+    }
+
+    /// The head has been read.
+    pub(super) fn open(&self) {
+        self.now.store(OPEN, Ordering::Relaxed);
+    }
+
+    /// What is written next is followed at once by more, or by a flush: it may wait for that.
+    pub(super) fn hold_next(&self) {
+        self.hold.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A connection with deadlines.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    inner: Stream,
+    phase: Arc<Phase>,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// The phase the timer was set for.
+    timed: u8,
+    requests: u64,
+    /// A head that waits for the body behind it.
+    held: Vec<u8>,
+}
+
+impl Guarded {
+    /// Guards `inner`; the first request has `head_timeout` from now.
+    pub(super) fn new(inner: Stream, head_timeout: Duration, idle_timeout: Duration) -> Self {
+        Guarded {
+            inner,
+            phase: Arc::default(),
+            head_timeout,
+            idle_timeout,
+            timer: Box::pin(tokio::time::sleep(head_timeout)),
+            timed: IDLE,
+            requests: 0,
+            held: Vec::new(),
+        }
+    }
+
+    /// The connection under a request, where it is one of ours.
+    pub(super) fn of(session: &Session) -> Option<&Guarded> {
+        session.stream().and_then(|stream| (**stream).as_any().downcast_ref::<Guarded>())
+    }
+
+    /// The phase, for those who read requests from this connection.
+    pub(super) fn phase(&self) -> &Arc<Phase> {
+        &self.phase
+    }
+
+    /// Sets the timer when the phase has changed since it was set.
+    fn set_timer(&mut self, phase: u8) {
+        if phase == self.timed {
+            return;
+        }
+        self.timed = phase;
+        let wait = match phase {
+            IDLE if self.requests > 0 => self.idle_timeout,
+            IDLE | HEAD => self.head_timeout,
+            _ => return,
+        };
+        self.timer.as_mut().reset(Instant::now() + wait);
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let phase = this.phase.now.load(Ordering::Relaxed);
+        this.set_timer(phase);
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf) {
+            if phase == IDLE && buf.filled().len() > before {
+                this.requests += 1;
+                this.phase.now.store(HEAD, Ordering::Relaxed);
+                this.set_timer(HEAD);
+            }
+            return Poll::Ready(read);
+        }
+        if phase == OPEN {
+            return Poll::Pending;
+        }
+        ready!(this.timer.as_mut().poll(cx));
+        let message = if phase == IDLE { "no request in time" } else { "no whole request head in time" };
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+    }
+}
+
+impl Guarded {
+    /// Writes what is held.
+    fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &self.held))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.held.drain(..written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is held and `buf` behind it, in one piece where the system takes it; answers how
+    /// much of `buf` was taken.
+    fn poll_write_behind(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let pieces = [io::IoSlice::new(&self.held), io::IoSlice::new(buf)];
+            let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, &pieces))?;
+            let of_held = written.min(self.held.len());
+            self.held.drain(..of_held);
+            if written == 0 || written > of_held || (buf.is_empty() && self.held.is_empty()) {
+                return Poll::Ready(Ok(written - of_held));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.phase.hold.swap(false, Ordering::Relaxed) && self.held.is_empty() {
+            self.held.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        if self.held.is_empty() {
+            return Pin::new(&mut self.inner).poll_write(cx, buf);
+        }
+        self.poll_write_behind(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_release(cx))?;
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        // A client that has gone cannot be told; the connection ends either way.
+        let _ = self.flush().await;
+        Shutdown::shutdown(&mut self.inner).await;
+    }
+}
+
+impl UniqueID for Guarded {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Guarded {}
+
+#[async_trait]
+impl Peek for Guarded {}
+
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.inner.set_socket_digest(digest);
+    }
+}

@@ -1,0 +1,258 @@
+//! The glue to pingora's proxy: each hook translates in, asks, translates out.
+
+use super::bypass;
+use super::guard::Guarded;
+use super::head_check;
+use super::lookup::{Lookup, Next};
+use super::respond;
+use crate::config::{Limits, OriginId, RouteId, Scheme};
+use crate::policy::Timestamp;
+use crate::policy::admission::{Admission, Bypass, Incoming, Wanted, admit};
+use crate::policy::outcome::{Forwarded, Outcome, Served};
+use crate::render::Engine;
+use crate::render::scheduler::Permit;
+use crate::telemetry::AccessEvent;
+use async_trait::async_trait;
+use http::{Method, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a client may take to accept a piece of a response.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The proxy behind one listener.
+pub(super) struct Proxy {
+    pub(super) engine: Arc<Engine>,
+    pub(super) limits: Limits,
+    pub(super) scheme: Scheme,
+}
+
+/// One request on its way.
+pub(super) struct Ctx {
+    pub(super) started: Instant,
+    /// When the request came.
+    arrived: Timestamp,
+    /// The time its lookup goes by: read once, and again only after it has waited.
+    pub(super) now: Timestamp,
+    pub(super) route: Option<RouteId>,
+    pub(super) outcome: Outcome,
+    pub(super) sent_cookie: bool,
+    /// How the request goes on to the origin, if it does.
+    pub(super) forward: Option<Forward>,
+    /// Connection attempts made for it.
+    pub(super) attempts: usize,
+    /// Its place under the origin's limit, where it needs one.
+    pub(super) permit: Option<Permit>,
+    pub(super) status: u16,
+    pub(super) bytes: u64,
+}
+
+impl Ctx {
+    fn new(now: Timestamp) -> Self {
+        Ctx {
+            started: Instant::now(),
+            arrived: now,
+            now,
+            route: None,
+            outcome: Outcome {
+                served: Served::Refused,
+                forwarded: None,
+                fresh_until: None,
+                stored: false,
+                collapsed: false,
+                fwd_status: None,
+                detail: None,
+            },
+            sent_cookie: false,
+            forward: None,
+            attempts: 0,
+            permit: None,
+            status: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The time now: what `Age` is told by.
+    pub(super) fn now_at_edge(&self) -> Timestamp {
+        self.arrived.later(self.started.elapsed())
+    }
+}
+
+/// A request that goes on to the origin.
+pub(super) struct Forward {
+    pub(super) origin: OriginId,
+    pub(super) plan: Bypass,
+}
+
+impl Forward {
+    /// A request that was looked up and goes on after all.
+    pub(super) fn of_wanted(wanted: &Wanted) -> Self {
+        Forward { origin: wanted.origin, plan: wanted.as_bypass() }
+    }
+}
+
+impl Proxy {
+    /// Refuses what must not be served, admits the rest.
+    fn admit(&self, session: &Session) -> Admission {
+        let request = session.req_header();
+        let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(|addr| addr.ip());
+        let incoming = Incoming {
+            method: &request.method,
+            target: request.raw_path(),
+            headers: &request.headers,
+            listener_scheme: self.scheme,
+            peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        };
+        admit(&self.engine.config, &self.engine.routes, &incoming)
+    }
+
+    async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, status: StatusCode, why: &'static str) -> pingora::Result<bool> {
+        ctx.outcome.detail = Some(why);
+        session.set_keepalive(None);
+        respond::error(session, ctx, status, None).await?;
+        Ok(true)
+    }
+
+    async fn look_up(&self, session: &mut Session, ctx: &mut Ctx, wanted: &Wanted) -> pingora::Result<bool> {
+        ctx.route = Some(wanted.route);
+        let headers = session.req_header().headers.clone();
+        let mut lookup = Lookup::new(&self.engine, wanted, headers).with_wish(ctx.now);
+        match lookup.run(session, ctx).await? {
+            Next::Answered => Ok(true),
+            Next::Forward(forward) => {
+                ctx.forward = Some(forward);
+                Ok(false)
+            }
+        }
+    }
+
+    fn check_head(&self, session: &Session) -> Result<(), head_check::BadHead> {
+        let Some(http1) = session.as_http1() else { return Ok(()) };
+        let request = session.req_header();
+        head_check::check(&http1.get_headers_raw_bytes(), request.version, &request.headers, &self.limits)
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx::new(self.engine.now())
+    }
+
+    /// None of pingora's own: pages are served as they are stored.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Ctx) -> pingora::Result<()> {
+        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        if let Some(guarded) = Guarded::of(session) {
+            guarded.phase().open();
+        }
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        ctx.sent_cookie = session.req_header().headers.contains_key(header::COOKIE);
+        if let Err(bad) = self.check_head(session) {
+            return self.refuse(session, ctx, bad.status, bad.reason).await;
+        }
+        match self.admit(session) {
+            Admission::Malformed(why) => self.refuse(session, ctx, StatusCode::BAD_REQUEST, why).await,
+            Admission::Misdirected => self.refuse(session, ctx, StatusCode::MISDIRECTED_REQUEST, "host").await,
+            Admission::Lookup(wanted) => self.look_up(session, ctx, &wanted).await,
+            Admission::Bypass(plan) => {
+                ctx.route = plan.route;
+                ctx.outcome.served = Served::Bypass;
+                let by_method = plan.reason.is_method();
+                ctx.outcome.forwarded = Some(if by_method { Forwarded::Method } else { Forwarded::Bypass });
+                ctx.outcome.detail = (!by_method).then(|| plan.reason.as_str());
+                ctx.forward = Some(Forward { origin: plan.origin, plan });
+                Ok(false)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+        bypass::peer(&self.engine, ctx).await
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        bypass::prepare_request(&self.engine, session, request, ctx)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Ctx,
+        error: Box<pingora::Error>,
+    ) -> Box<pingora::Error> {
+        bypass::after_failed_connect(&self.engine, ctx, error)
+    }
+
+    /// Only a safe request is sent again, and only if a reused connection died before it answered.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<pingora::Error>,
+        _ctx: &mut Ctx,
+        reused: bool,
+    ) -> Box<pingora::Error> {
+        if session.req_header().method.is_safe() && !session.as_ref().retry_buffer_truncated() {
+            error.retry.decide_reuse(reused);
+        } else {
+            error.set_retry(false);
+        }
+        error
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<()> {
+        bypass::finish_response(&self.engine, session, response, ctx)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {
+        bypass::failed(&self.engine, session, error, ctx).await
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&pingora::Error>, ctx: &mut Ctx) {
+        if ctx.forward.is_some() {
+            ctx.bytes = session.body_bytes_sent() as u64;
+            ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());
+        }
+        let took = ctx.started.elapsed();
+        self.engine.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, took);
+        AccessEvent {
+            method: &session.req_header().method,
+            host: session.req_header().headers.get(header::HOST).map_or(b"", |host| host.as_bytes()),
+            path: session.req_header().uri.path(),
+            route: ctx.route.map_or("", |id| &self.engine.config.route(id).name),
+            status: ctx.status,
+            outcome: &ctx.outcome,
+            bytes: ctx.bytes,
+            took,
+            aborted: error.is_some(),
+        }
+        .emit();
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &pingora::Error) -> bool {
+        true
+    }
+}

@@ -1,0 +1,113 @@
+//! Sockets: binding them, and taking connections until the process stops.
+//!
+//! The accept loop is ours rather than pingora's, so that port 0 can be announced, a connection can
+//! have its listener's limits, and a stop waits for connections instead of a fixed time.
+
+use pingora::protocols::GetSocketDigest;
+use pingora::protocols::digest::SocketDigest;
+use pingora::protocols::l4::stream::Stream;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, watch};
+
+/// Connections the kernel holds for us before we take them.
+const BACKLOG: u32 = 4096;
+/// After an error such as "too many open files", taking more at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds an address and says which one it got.
+///
+/// # Errors
+/// When the address is taken or is not this machine's.
+pub(super) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+/// Counts open connections; a stop waits until there are none.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    open: AtomicUsize,
+    all_closed: Notify,
+}
+
+impl Connections {
+    /// How many are open.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// Counts one more until the guard is dropped.
+    pub(super) fn enter(self: &Arc<Self>) -> OpenConnection {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        OpenConnection(Arc::clone(self))
+    }
+
+    /// Waits until none is open.
+    pub(super) async fn closed(&self) {
+        loop {
+            let closed = self.all_closed.notified();
+            tokio::pin!(closed);
+            closed.as_mut().enable();
+            if self.open() == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+/// An open connection, counted while it lives.
+#[derive(Debug)]
+pub(super) struct OpenConnection(Arc<Connections>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.all_closed.notify_waiters();
+        }
+    }
+}
+
+/// Takes connections until `stop` says so; then the socket is closed.
+pub(super) async fn accept(
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    serve: impl Fn(Stream, SocketAddr),
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(transport(stream, peer), peer),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// The connection as pingora wants it.
+fn transport(stream: TcpStream, peer: SocketAddr) -> Stream {
+    let mut stream = Stream::from(stream);
+    if let Err(error) = stream.set_nodelay() {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+    // The cell is new, so it is empty.
+    let _ = digest.peer_addr.set(Some(peer.into()));
+    stream.set_socket_digest(digest);
+    stream
+}

@@ -1,0 +1,334 @@
+//! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
+
+use super::handler::{Ctx, Forward};
+use super::respond;
+use crate::config::{CacheMode, Route};
+use crate::policy::admission::Wanted;
+use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
+use crate::policy::outcome::{Forwarded, Served};
+use crate::policy::{Key, Page, freshness, render_request, vary};
+use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Told, Waiter};
+use crate::store::Found;
+use http::{HeaderMap, StatusCode, header};
+use pingora::proxy::Session;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a lookup is made again because the state it saw had changed before it acted; then the
+/// request is forwarded.
+const MAX_TURNS: usize = 8;
+
+/// Whether the request is answered or goes on to the origin.
+pub(super) enum Next {
+    Answered,
+    Forward(Forward),
+}
+
+/// What a lookup found.
+struct Seen {
+    page: Option<Arc<Page>>,
+    /// What a render for this request is called.
+    flight: Key,
+    missing: Forwarded,
+}
+
+/// One request on its way through lookup and render.
+pub(super) struct Lookup<'a> {
+    engine: &'a Arc<Engine>,
+    route: &'a Route,
+    wanted: &'a Wanted,
+    headers: HeaderMap,
+    wish: ClientWish,
+    only_if_cached: bool,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(engine: &'a Arc<Engine>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
+        Lookup {
+            engine,
+            route: engine.config.route(wanted.route),
+            wanted,
+            headers,
+            wish: ClientWish::Anything,
+            only_if_cached: false,
+        }
+    }
+
+    /// Answers the request, or says how it is to be forwarded.
+    ///
+    /// # Errors
+    /// When the client has gone, or a body broke off half-way.
+    pub(super) async fn run(&mut self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Next> {
+        self.engine.store.touch(&self.wanted.key);
+        for turn in 0..MAX_TURNS {
+            if turn > 0 {
+                ctx.now = self.engine.now();
+            }
+            let seen = self.look();
+            let verdict = self.decide(&seen, ctx);
+            let page = seen.page.clone();
+            match (verdict, page) {
+                (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
+                (Verdict::Stale(refresh), Some(page)) => {
+                    if refresh == Refresh::Start {
+                        self.refresh(&seen, ctx);
+                    }
+                    return self.serve(session, ctx, &page, Served::StaleHit).await;
+                }
+                (Verdict::Render { why, otherwise }, _) => {
+                    let Some(waiter) = self.join_or_start(&seen, verdict, ctx) else { continue };
+                    if let Some(next) = self.wait(session, ctx, waiter, why, otherwise, &seen).await? {
+                        return Ok(next);
+                    }
+                }
+                (Verdict::BackingOff { until }, _) => {
+                    let wait = until.since(ctx.now);
+                    return self.fail(session, ctx, StatusCode::SERVICE_UNAVAILABLE, wait, "backoff", seen.missing).await;
+                }
+                (Verdict::NotCached, _) => {
+                    ctx.outcome.served = Served::Refused;
+                    ctx.outcome.detail = Some("only-if-cached");
+                    respond::error(session, ctx, StatusCode::GATEWAY_TIMEOUT, None).await?;
+                    return Ok(Next::Answered);
+                }
+                (Verdict::Bypass(why), _) => return Ok(self.forward(ctx, why)),
+                (Verdict::Fresh | Verdict::Stale(_), None) => {}
+            }
+        }
+        Ok(self.forward(ctx, BypassDetail::Uncacheable))
+    }
+
+    fn look(&self) -> Seen {
+        let key = &self.wanted.key;
+        let nothing = |flight: Key, missing| Seen { page: None, flight, missing };
+        if self.route.cache != CacheMode::Headers {
+            return match self.engine.store.get(key) {
+                Some(page) => Seen { page: Some(page), flight: key.clone(), missing: Forwarded::Stale },
+                None => nothing(key.clone(), Forwarded::UriMiss),
+            };
+        }
+        match self.engine.store.find(key, &self.headers) {
+            Found::Page(page) => Seen { flight: page.key.clone(), page: Some(page), missing: Forwarded::Stale },
+            Found::NoVariant(variant) => nothing(variant, Forwarded::VaryMiss),
+            Found::Nothing => nothing(key.clone(), Forwarded::UriMiss),
+        }
+    }
+
+    fn decide(&self, seen: &Seen, ctx: &Ctx) -> Verdict {
+        let page = seen.page.as_deref();
+        let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, &self.headers));
+        let state = KeyState {
+            uncacheable: self.engine.store.is_uncacheable(&seen.flight, ctx.now),
+            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, ctx.now),
+            only_if_cached: self.only_if_cached,
+        };
+        lookup::decide(page, seen.missing, self.wish, varies, &state, ctx.now)
+    }
+
+    fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
+        Order {
+            route: self.wanted.route,
+            origin: self.wanted.origin,
+            key: seen.flight.clone(),
+            request: render_request::build(&self.engine.config, self.wanted, &self.headers),
+            asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
+            asker: Asker {
+                authorized: self.headers.contains_key(header::AUTHORIZATION),
+                sent_cookie: ctx.sent_cookie,
+            },
+            prior: seen.page.clone(),
+        }
+    }
+
+    fn join_or_start(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) -> Option<Waiter> {
+        let still_wanted = || self.decide(&self.look(), ctx) == verdict;
+        self.engine.join_or_start(&seen.flight, still_wanted, || self.order(seen, ctx))
+    }
+
+    fn refresh(&self, seen: &Seen, ctx: &Ctx) {
+        let still_wanted = || self.decide(&self.look(), ctx) == Verdict::Stale(Refresh::Start);
+        self.engine.refresh(&seen.flight, still_wanted, || self.order(seen, ctx));
+    }
+
+    /// Waits for a render and answers with what it brings; `None` means: look again.
+    async fn wait(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        mut waiter: Waiter,
+        why: Forwarded,
+        otherwise: Otherwise,
+        seen: &Seen,
+    ) -> pingora::Result<Option<Next>> {
+        ctx.outcome.served = Served::Miss;
+        ctx.outcome.forwarded = Some(why);
+        ctx.outcome.collapsed = waiter.is_follower();
+        let mut told = waiter.told().await;
+        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
+            told = waiter.whole().await;
+        }
+        let stale = seen.page.clone().filter(|_| otherwise == Otherwise::StalePage);
+        match told {
+            Told::Page(page) => self.landed(session, ctx, &waiter, &page).await,
+            Told::Stream(head) => {
+                if let Some(page) = stale.filter(|_| head.has_failed()) {
+                    return self.serve(session, ctx, &page, Served::StaleHit).await.map(Some);
+                }
+                self.read_along(session, ctx, &mut waiter, &head).await
+            }
+            Told::AskYourself(why) => self.forward_in_turn(session, ctx, why).await.map(Some),
+            Told::Failed(failure) => match stale {
+                Some(page) => self.serve(session, ctx, &page, Served::StaleHit).await.map(Some),
+                None => self.failed(session, ctx, &failure, why).await.map(Some),
+            },
+        }
+    }
+
+    /// The page has landed before this request read any of it.
+    async fn landed(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        waiter: &Waiter,
+        page: &Arc<Page>,
+    ) -> pingora::Result<Option<Next>> {
+        if vary::carries_unkeyed(&page.unkeyed_vary, &self.headers) {
+            return self.forward_in_turn(session, ctx, BypassDetail::Vary).await.map(Some);
+        }
+        if waiter.is_follower() && !vary::matches(&page.selecting, &self.headers) {
+            return Ok(None);
+        }
+        if waiter.is_follower() && page.lifetime.while_revalidate_until <= page.lifetime.born {
+            return self.forward_in_turn(session, ctx, BypassDetail::Uncacheable).await.map(Some);
+        }
+        ctx.outcome.stored = !waiter.is_follower();
+        ctx.outcome.fwd_status = None;
+        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        Ok(Some(Next::Answered))
+    }
+
+    /// The head is here and the body is on its way.
+    async fn read_along(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        waiter: &mut Waiter,
+        head: &Head,
+    ) -> pingora::Result<Option<Next>> {
+        if vary::carries_unkeyed(&head.unkeyed_vary, &self.headers) {
+            return self.forward_in_turn(session, ctx, BypassDetail::Vary).await.map(Some);
+        }
+        if waiter.is_follower() && !vary::matches(&head.selecting, &self.headers) {
+            return Ok(None);
+        }
+        if waiter.is_follower() && head.kind == HeadKind::ValidateAlways {
+            return self.forward_in_turn(session, ctx, BypassDetail::Uncacheable).await.map(Some);
+        }
+        let kept = matches!(head.kind, HeadKind::Storable | HeadKind::ValidateAlways);
+        ctx.outcome.stored = kept && !waiter.is_follower();
+        if head.kind == HeadKind::Private {
+            ctx.outcome.detail = Some(BypassDetail::Uncacheable.as_str());
+        }
+        respond::stream(session, ctx, head, waiter, self.wanted.tracking.as_deref()).await?;
+        Ok(Some(Next::Answered))
+    }
+
+    async fn serve(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        page: &Arc<Page>,
+        served: Served,
+    ) -> pingora::Result<Next> {
+        ctx.outcome.served = served;
+        ctx.outcome.forwarded = None;
+        ctx.outcome.collapsed = false;
+        ctx.outcome.fresh_until = page.lifetime.has_ttl.then_some(page.lifetime.fresh_until);
+        ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
+        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        Ok(Next::Answered)
+    }
+
+    async fn failed(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        failure: &Failure,
+        why: Forwarded,
+    ) -> pingora::Result<Next> {
+        self.fail(session, ctx, failure.status, failure.retry_after, failure.reason, why).await
+    }
+
+    async fn fail(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        status: StatusCode,
+        wait: Duration,
+        reason: &'static str,
+        why: Forwarded,
+    ) -> pingora::Result<Next> {
+        ctx.outcome.served = Served::Failed;
+        ctx.outcome.forwarded = Some(why);
+        ctx.outcome.detail = Some(reason);
+        respond::error(session, ctx, status, Some(wait)).await?;
+        Ok(Next::Answered)
+    }
+
+    /// The request waited for an answer that turned out not to be for it: it goes to the origin
+    /// itself, at once but under the origin's limit.
+    async fn forward_in_turn(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        why: BypassDetail,
+    ) -> pingora::Result<Next> {
+        let scheduler = self.engine.scheduler(self.wanted.origin);
+        match scheduler.acquire(crate::render::scheduler::Class::Miss).await {
+            Ok(permit) => {
+                ctx.permit = Some(permit);
+                Ok(self.forward(ctx, why))
+            }
+            Err(_) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                self.fail(session, ctx, status, Duration::from_secs(1), "queue-full", Forwarded::Bypass).await
+            }
+        }
+    }
+
+    fn forward(&self, ctx: &mut Ctx, why: BypassDetail) -> Next {
+        ctx.outcome.served = Served::Bypass;
+        ctx.outcome.forwarded = Some(Forwarded::Bypass);
+        ctx.outcome.collapsed = false;
+        ctx.outcome.detail = Some(why.as_str());
+        Next::Forward(Forward::of_wanted(self.wanted))
+    }
+
+    /// Ranges and conditionals are answered from a whole page.
+    fn needs_whole_page(&self) -> bool {
+        [
+            header::RANGE,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_MATCH,
+            header::IF_UNMODIFIED_SINCE,
+        ]
+        .iter()
+        .any(|name| self.headers.contains_key(name))
+    }
+}
+
+impl Lookup<'_> {
+    /// Takes the client's own directives into account, where the route honours them.
+    pub(super) fn with_wish(mut self, now: crate::policy::Timestamp) -> Self {
+        if !self.route.honour_request_cache_control {
+            return self;
+        }
+        let directives = crate::policy::cache_control::RequestDirectives::parse(&self.headers);
+        self.only_if_cached = directives.only_if_cached;
+        if let Some(page) = self.look().page {
+            self.wish = freshness::wish(&directives, &page.lifetime, now);
+        }
+        self
+    }
+}

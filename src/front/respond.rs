@@ -1,0 +1,216 @@
+//! Writing a page, a streamed render or an error to a client.
+//!
+//! Everything that is written per response is written here: `Age`, `Cache-Status`, lengths, ranges,
+//! conditional answers. What a page carries was made when it was stored.
+
+use super::error_page::{self, Media};
+use super::guard::Guarded;
+use super::handler::Ctx;
+use crate::policy::outcome::Outcome;
+use crate::policy::range::{self, RangeAnswer};
+use crate::policy::validation::{self, Precondition};
+use crate::policy::{Fields, Page, cache_status, freshness};
+use crate::render::{Head, Waiter};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use std::time::Duration;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Serves a page to the request: whole, as a range, or as "not modified".
+///
+/// # Errors
+/// When the client has gone.
+pub(super) async fn page(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    page: &Page,
+    tracking: Option<&str>,
+) -> pingora::Result<()> {
+    let request = session.req_header();
+    let is_head = request.method == Method::HEAD;
+    match validation::evaluate(&request.method, &request.headers, page.status, &page.fields) {
+        Precondition::Proceed => {}
+        Precondition::NotModified => {
+            let fields = validation::not_modified_fields(&page.fields);
+            let head = start(StatusCode::NOT_MODIFIED, &fields, ctx, Some(page))?;
+            return send(session, ctx, head, Bytes::new(), true).await;
+        }
+        Precondition::Failed => {
+            return error(session, ctx, StatusCode::PRECONDITION_FAILED, None).await;
+        }
+    }
+    let length = page.body.len() as u64;
+    let ranges = if is_head { RangeAnswer::Whole } else {
+        range::evaluate(&request.headers, page.status, &page.fields, length)
+    };
+    let (mut head, body) = match ranges {
+        RangeAnswer::Whole => (start(page.status, &page.fields, ctx, Some(page))?, page.body.clone()),
+        RangeAnswer::Single(range) => single_range(ctx, page, &range)?,
+        RangeAnswer::Multiple(ranges) => several_ranges(ctx, page, &ranges)?,
+        RangeAnswer::Unsatisfiable => {
+            let mut head = start(StatusCode::RANGE_NOT_SATISFIABLE, &Fields::new(), ctx, Some(page))?;
+            head.insert_header(header::CONTENT_RANGE, format!("bytes */{length}"))?;
+            (head, Bytes::new())
+        }
+    };
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    with_tracking(&mut head, tracking)?;
+    send(session, ctx, head, body, is_head).await
+}
+
+fn single_range(ctx: &Ctx, page: &Page, range: &std::ops::Range<u64>) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let mut head = start(StatusCode::PARTIAL_CONTENT, &page.fields, ctx, Some(page))?;
+    head.insert_header(header::CONTENT_RANGE, range::content_range(range, page.body.len() as u64))?;
+    Ok((head, part(&page.body, range)))
+}
+
+fn several_ranges(
+    ctx: &Ctx,
+    page: &Page,
+    ranges: &[std::ops::Range<u64>],
+) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let boundary = format!("{:032x}", rand::random::<u128>());
+    let mut head = start(StatusCode::PARTIAL_CONTENT, &page.fields, ctx, Some(page))?;
+    let content_type = page.fields.get(&header::CONTENT_TYPE);
+    let body = range::multipart(&page.body, ranges, content_type, &boundary);
+    head.insert_header(header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"))?;
+    Ok((head, body))
+}
+
+fn part(body: &Bytes, range: &std::ops::Range<u64>) -> Bytes {
+    let end = usize::try_from(range.end).unwrap_or(body.len()).min(body.len());
+    let start = usize::try_from(range.start).unwrap_or(end).min(end);
+    body.slice(start..end)
+}
+
+/// Streams a render to the request as it arrives. Returns whether the body arrived whole.
+///
+/// # Errors
+/// When the client has gone or the render broke off: the connection is not to be used again.
+pub(super) async fn stream(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    head: &Head,
+    waiter: &mut Waiter,
+    tracking: Option<&str>,
+) -> pingora::Result<()> {
+    let is_head = session.req_header().method == Method::HEAD;
+    // An HTTP/1.0 client does not know chunks; the end of the connection ends its body.
+    let knows_chunks = session.req_header().version >= Version::HTTP_11;
+    let mut response = start(head.status, &head.fields, ctx, None)?;
+    if let Some(age) = head.born.map(|born| ctx.now_at_edge().since(born).as_secs()).filter(|age| *age > 0) {
+        response.insert_header(header::AGE, age)?;
+    }
+    if let Some(length) = head.length {
+        response.insert_header(header::CONTENT_LENGTH, length)?;
+    } else if !is_head && knows_chunks {
+        response.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+    }
+    with_tracking(&mut response, tracking)?;
+    ctx.status = head.status.as_u16();
+    let bodyless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    session.write_response_header(Box::new(response), bodyless).await?;
+    if bodyless {
+        return Ok(());
+    }
+    while let Some(chunk) = next_chunk(session, waiter).await? {
+        ctx.bytes += chunk.len() as u64;
+        session.write_response_body(Some(chunk), false).await?;
+    }
+    session.write_response_body(None, true).await
+}
+
+async fn next_chunk(session: &mut Session, waiter: &mut Waiter) -> pingora::Result<Option<Bytes>> {
+    match waiter.chunk().await {
+        Ok(chunk) => Ok(chunk),
+        Err(broken) => {
+            // The client must be able to tell that this is not the whole page.
+            session.set_keepalive(None);
+            Err(pingora::Error::because(pingora::ErrorType::ReadError, "reading along", broken).into_up())
+        }
+    }
+}
+
+/// Answers with an error page of ours in the form that `Accept` asks for.
+///
+/// # Errors
+/// When the client has gone.
+pub(super) async fn error(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    status: StatusCode,
+    retry_after: Option<Duration>,
+) -> pingora::Result<()> {
+    let request = session.req_header();
+    let is_head = request.method == Method::HEAD;
+    let media = Media::wanted(&request.headers);
+    let body = error_page::body(status, media);
+    let mut head = ResponseHeader::build(status, Some(8))?;
+    head.insert_header(header::CONTENT_TYPE, media.content_type())?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    if let Some(wait) = retry_after {
+        head.insert_header(header::RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string())?;
+    }
+    head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx))?;
+    send(session, ctx, head, body, is_head).await
+}
+
+/// The head of a response made from stored fields.
+fn start(status: StatusCode, fields: &Fields, ctx: &Ctx, page: Option<&Page>) -> pingora::Result<ResponseHeader> {
+    let mut head = ResponseHeader::build(status, Some(fields.len() + 5))?;
+    for (name, value) in fields.iter() {
+        head.append_header(name, value)?;
+    }
+    if let Some(page) = page {
+        head.insert_header(header::AGE, freshness::age(&page.lifetime, ctx.now_at_edge()))?;
+    }
+    head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx))?;
+    Ok(head)
+}
+
+/// Our member of `Cache-Status`.
+pub(super) fn cache_status_value(outcome: &Outcome, ctx: &Ctx) -> HeaderValue {
+    HeaderValue::from_str(&cache_status::member(outcome, ctx.now_at_edge()))
+        .unwrap_or_else(|_| HeaderValue::from_static("breadbox"))
+}
+
+/// A redirect gets the client's own tracking parameters appended (DESIGN §3 "Query").
+fn with_tracking(head: &mut ResponseHeader, tracking: Option<&str>) -> pingora::Result<()> {
+    let Some(tracking) = tracking.filter(|_| head.status.is_redirection()) else { return Ok(()) };
+    let Some(location) = head.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else {
+        return Ok(());
+    };
+    let (target, fragment) = match location.split_once('#') {
+        Some((target, fragment)) => (target, Some(fragment)),
+        None => (location, None),
+    };
+    let separator = if target.contains('?') { '&' } else { '?' };
+    let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+    let longer = format!("{target}{separator}{tracking}{fragment}");
+    head.insert_header(header::LOCATION, longer)?;
+    Ok(())
+}
+
+async fn send(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    head: ResponseHeader,
+    body: Bytes,
+    is_head: bool,
+) -> pingora::Result<()> {
+    ctx.status = head.status.as_u16();
+    let bodyless = is_head || body.is_empty();
+    if !bodyless && let Some(guarded) = Guarded::of(session) {
+        guarded.phase().hold_next();
+    }
+    session.write_response_header(Box::new(head), bodyless).await?;
+    if bodyless {
+        return Ok(());
+    }
+    ctx.bytes += body.len() as u64;
+    session.write_response_body(Some(body), true).await
+}

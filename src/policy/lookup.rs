@@ -1,0 +1,186 @@
+//! What to do with a request for which a page is stored, or none: the only place that decides.
+//!
+//! A pure function of (page or nothing, what the client said, the state of the key's renders, now).
+//! It compares numbers that were computed when the page was stored; it does not parse, render or wait.
+
+use super::outcome::Forwarded;
+use super::page::{Lifetime, Page};
+use super::time::Timestamp;
+
+/// What the client's own directives ask for (RFC 9111 §5.2.1), where the route honours them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientWish {
+    /// Whatever the cache would serve.
+    #[default]
+    Anything,
+    /// A page that is fresh in a stricter sense than ours, or one that was just validated.
+    Validated,
+    /// A page that is stale by no more than the client allows: it may be served without a refresh.
+    StaleAllowed,
+}
+
+/// What is known of a key besides its page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyState {
+    /// The key is remembered as uncacheable: its requests are bypasses.
+    pub uncacheable: bool,
+    /// Until when no render of the key is tried, because the last ones failed.
+    pub backing_off_until: Option<Timestamp>,
+    /// The client asked not to be forwarded (`only-if-cached`).
+    pub only_if_cached: bool,
+}
+
+/// What to do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Serve the page; it is fresh.
+    Fresh,
+    /// Serve the page; it is stale. Where `refresh` says so, start a render in the background.
+    Stale(Refresh),
+    /// Start a render or join the one that runs, and wait for it.
+    Render {
+        /// Why the page, if there is one, does not do.
+        why: Forwarded,
+        /// What may be served if the render fails.
+        otherwise: Otherwise,
+    },
+    /// There is nothing to serve and the last renders failed: an error page at once.
+    BackingOff {
+        /// When the next render may start.
+        until: Timestamp,
+    },
+    /// The client asked not to be forwarded and there is nothing to serve: 504 (RFC 9111 §5.2.1.7).
+    NotCached,
+    /// Forward the client's own request.
+    Bypass(BypassDetail),
+}
+
+/// Whether a stale hit starts a render.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// It does, unless one runs.
+    Start,
+    /// It does not: the key's last render failed and its wait is not over, or the client wanted it so.
+    Hold,
+}
+
+/// What a waiter gets when the render it waits for fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// The stale page.
+    StalePage,
+    /// An error page.
+    ErrorPage,
+}
+
+/// Why a looked-up request is forwarded after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BypassDetail {
+    /// The key is remembered as uncacheable.
+    Uncacheable,
+    /// The page varies on a field that the route does not key on, and the request carries it.
+    Vary,
+}
+
+impl BypassDetail {
+    /// The word for `detail`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BypassDetail::Uncacheable => "uncacheable",
+            BypassDetail::Vary => "vary",
+        }
+    }
+}
+
+/// How fresh a page is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    /// Before `fresh_until`.
+    Fresh,
+    /// May be served while a render refreshes it.
+    WhileRevalidate,
+    /// May be served if its refresh fails.
+    IfError,
+    /// Past its windows: never served.
+    Expired,
+}
+
+impl Freshness {
+    /// How fresh a page with this lifetime is.
+    pub fn of(lifetime: &Lifetime, now: Timestamp) -> Freshness {
+        if now < lifetime.fresh_until {
+            Freshness::Fresh
+        } else if now < lifetime.while_revalidate_until {
+            Freshness::WhileRevalidate
+        } else if now < lifetime.if_error_until {
+            Freshness::IfError
+        } else {
+            Freshness::Expired
+        }
+    }
+}
+
+/// Decides. `page` is what is stored for the key and not void; `missing` says why there is none.
+pub fn decide(
+    page: Option<&Page>,
+    missing: Forwarded,
+    wish: ClientWish,
+    varies_unkeyed: bool,
+    state: &KeyState,
+    now: Timestamp,
+) -> Verdict {
+    if varies_unkeyed {
+        return Verdict::Bypass(BypassDetail::Vary);
+    }
+    let Some(page) = page else { return without_page(missing, state, now) };
+    let freshness = Freshness::of(&page.lifetime, now);
+    match (freshness, wish) {
+        (Freshness::Fresh, ClientWish::Anything | ClientWish::StaleAllowed) => Verdict::Fresh,
+        (Freshness::WhileRevalidate, ClientWish::Anything) => Verdict::Stale(refresh(state, now)),
+        (Freshness::WhileRevalidate | Freshness::IfError, ClientWish::StaleAllowed) => Verdict::Stale(Refresh::Hold),
+        (Freshness::Expired, _) => without_page(Forwarded::Stale, state, now),
+        (Freshness::Fresh | Freshness::WhileRevalidate | Freshness::IfError, _) => {
+            let why = if wish == ClientWish::Validated { Forwarded::Request } else { Forwarded::Stale };
+            validated(why, freshness, state, now)
+        }
+    }
+}
+
+/// The page may be used only if the origin fails.
+fn validated(why: Forwarded, freshness: Freshness, state: &KeyState, now: Timestamp) -> Verdict {
+    if state.only_if_cached {
+        return Verdict::NotCached;
+    }
+    if state.uncacheable {
+        return Verdict::Bypass(BypassDetail::Uncacheable);
+    }
+    let usable = freshness <= Freshness::IfError;
+    if usable && is_backing_off(state, now) {
+        return if freshness == Freshness::Fresh { Verdict::Fresh } else { Verdict::Stale(Refresh::Hold) };
+    }
+    Verdict::Render { why, otherwise: if usable { Otherwise::StalePage } else { Otherwise::ErrorPage } }
+}
+
+fn without_page(why: Forwarded, state: &KeyState, now: Timestamp) -> Verdict {
+    if state.only_if_cached {
+        return Verdict::NotCached;
+    }
+    if state.uncacheable {
+        return Verdict::Bypass(BypassDetail::Uncacheable);
+    }
+    match state.backing_off_until {
+        Some(until) if now < until => Verdict::BackingOff { until },
+        _ => Verdict::Render { why, otherwise: Otherwise::ErrorPage },
+    }
+}
+
+fn refresh(state: &KeyState, now: Timestamp) -> Refresh {
+    if is_backing_off(state, now) { Refresh::Hold } else { Refresh::Start }
+}
+
+fn is_backing_off(state: &KeyState, now: Timestamp) -> bool {
+    state.backing_off_until.is_some_and(|until| now < until)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The whole table of verdicts, with `now` given.
+
+use super::*;
+use crate::policy::{Fields, Key, PurgeSeq, Validators};
+use bytes::Bytes;
+use http::StatusCode;
+use proptest::prelude::*;
+
+const NOW: Timestamp = Timestamp::from_millis(10_000);
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn page(fresh: u64, while_revalidate: u64, if_error: u64) -> Page {
+    Page {
+        key: Key::for_tests("/p"),
+        status: StatusCode::OK,
+        fields: Fields::new(),
+        body: Bytes::new(),
+        lifetime: Lifetime {
+            born: at(0),
+            fresh_until: at(fresh),
+            while_revalidate_until: at(while_revalidate),
+            if_error_until: at(if_error),
+            has_ttl: true,
+        },
+        origin_validators: Validators::default(),
+        tags: Box::default(),
+        purge_seq: PurgeSeq(0),
+        selecting: Box::default(),
+        unkeyed_vary: Box::default(),
+    }
+}
+
+fn verdict(page: &Page, wish: ClientWish, state: KeyState) -> Verdict {
+    decide(Some(page), Forwarded::Stale, wish, false, &state, NOW)
+}
+
+fn backing_off() -> KeyState {
+    KeyState { backing_off_until: Some(at(10_001)), ..KeyState::default() }
+}
+
+fn render(why: Forwarded, otherwise: Otherwise) -> Verdict {
+    Verdict::Render { why, otherwise }
+}
+
+#[test]
+fn a_page_is_fresh_until_its_last_millisecond() {
+    let state = KeyState::default();
+    assert_eq!(verdict(&page(10_001, 10_001, 10_001), ClientWish::Anything, state), Verdict::Fresh);
+    assert_eq!(
+        verdict(&page(10_000, 10_000, 10_000), ClientWish::Anything, state),
+        render(Forwarded::Stale, Otherwise::ErrorPage)
+    );
+}
+
+#[test]
+fn a_stale_page_is_served_while_it_is_refreshed_unless_its_key_backs_off() {
+    let stale = page(9_000, 20_000, 20_000);
+    assert_eq!(verdict(&stale, ClientWish::Anything, KeyState::default()), Verdict::Stale(Refresh::Start));
+    assert_eq!(verdict(&stale, ClientWish::Anything, backing_off()), Verdict::Stale(Refresh::Hold));
+    let over = KeyState { backing_off_until: Some(NOW), ..KeyState::default() };
+    assert_eq!(verdict(&stale, ClientWish::Anything, over), Verdict::Stale(Refresh::Start));
+}
+
+#[test]
+fn a_page_in_its_error_window_waits_for_a_render_and_stands_in_for_it() {
+    let stale = page(9_000, 9_000, 20_000);
+    assert_eq!(
+        verdict(&stale, ClientWish::Anything, KeyState::default()),
+        render(Forwarded::Stale, Otherwise::StalePage)
+    );
+    assert_eq!(verdict(&stale, ClientWish::Anything, backing_off()), Verdict::Stale(Refresh::Hold));
+}
+
+#[test]
+fn without_a_page_a_key_that_backs_off_fails_at_once() {
+    let nothing = |state| decide(None, Forwarded::UriMiss, ClientWish::Anything, false, &state, NOW);
+    assert_eq!(nothing(KeyState::default()), render(Forwarded::UriMiss, Otherwise::ErrorPage));
+    assert_eq!(nothing(backing_off()), Verdict::BackingOff { until: at(10_001) });
+    let remembered = KeyState { uncacheable: true, ..KeyState::default() };
+    assert_eq!(nothing(remembered), Verdict::Bypass(BypassDetail::Uncacheable));
+    let cached_only = KeyState { only_if_cached: true, ..KeyState::default() };
+    assert_eq!(nothing(cached_only), Verdict::NotCached);
+}
+
+#[test]
+fn a_client_may_insist_on_validation_or_accept_a_stale_page() {
+    let fresh = page(20_000, 20_000, 20_000);
+    assert_eq!(
+        verdict(&fresh, ClientWish::Validated, KeyState::default()),
+        render(Forwarded::Request, Otherwise::StalePage)
+    );
+    let stale = page(9_000, 9_000, 20_000);
+    assert_eq!(verdict(&stale, ClientWish::StaleAllowed, KeyState::default()), Verdict::Stale(Refresh::Hold));
+}
+
+#[test]
+fn a_request_with_a_field_the_route_does_not_key_on_is_a_bypass() {
+    let fresh = page(20_000, 20_000, 20_000);
+    let verdict = decide(Some(&fresh), Forwarded::Stale, ClientWish::Anything, true, &KeyState::default(), NOW);
+    assert_eq!(verdict, Verdict::Bypass(BypassDetail::Vary));
+}
+
+fn wishes() -> impl Strategy<Value = ClientWish> {
+    prop_oneof![Just(ClientWish::Anything), Just(ClientWish::Validated), Just(ClientWish::StaleAllowed)]
+}
+
+proptest! {
+    /// A page past all its windows is never served, whatever else is so.
+    #[test]
+    fn a_page_past_its_window_is_never_served(
+        fresh in 0_u64..=10_000,
+        swr in 0_u64..=10_000,
+        sie in 0_u64..=10_000,
+        wish in wishes(),
+        uncacheable: bool,
+        only_if_cached: bool,
+        until in proptest::option::of(0_u64..20_000),
+    ) {
+        let expired = page(fresh, swr.max(fresh), sie.max(fresh));
+        let state = KeyState { uncacheable, only_if_cached, backing_off_until: until.map(at) };
+        let verdict = verdict(&expired, wish, state);
+        let served = matches!(
+            verdict,
+            Verdict::Fresh | Verdict::Stale(_) | Verdict::Render { otherwise: Otherwise::StalePage, .. }
+        );
+        prop_assert!(!served, "{verdict:?}");
+    }
+
+    /// `only-if-cached` never reaches the origin.
+    #[test]
+    fn only_if_cached_is_never_forwarded(fresh in 0_u64..20_000, swr in 0_u64..20_000, sie in 0_u64..20_000, wish in wishes()) {
+        let page = page(fresh, swr.max(fresh), sie.max(fresh));
+        let state = KeyState { only_if_cached: true, ..KeyState::default() };
+        let verdict = verdict(&page, wish, state);
+        prop_assert!(!matches!(verdict, Verdict::Render { .. } | Verdict::Bypass(_)), "{verdict:?}");
+    }
+}

@@ -1,0 +1,459 @@
+//! One render in flight and the requests that wait for it.
+//!
+//! A flight belongs to nobody: the task that renders pushes the growing body into it, waiters read
+//! at their own pace, and a waiter that leaves takes nothing with it. Only when the answer may not
+//! be kept (it is for one client, or it outgrew `store.max_page`) does the flight become a pipe: then
+//! the task waits for its readers, holds no more than a window, and stops when they have gone.
+//!
+//! It decides who may read what; it must not talk to the origin or the store.
+
+use crate::policy::lookup::BypassDetail;
+use crate::policy::{Fields, Key, Page, PurgeSeq, Timestamp, vary::Selecting};
+use bytes::Bytes;
+use http::{HeaderName, StatusCode};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// In a pipe, the task reads on from the origin while the fastest reader is no more than this many
+/// bytes behind.
+const PIPE_AHEAD: usize = 256 * 1024;
+
+/// The head of an answer, ready for clients.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The origin's status.
+    pub(crate) status: StatusCode,
+    /// End-to-end fields as clients get them.
+    pub(crate) fields: Fields,
+    /// `Content-Length`, where the origin sent one.
+    pub(crate) length: Option<u64>,
+    /// What kind of answer it is.
+    pub(crate) kind: HeadKind,
+    /// What selects the variant (`cache: headers`); waiters whose request differs need their own render.
+    pub(crate) selecting: Box<[Selecting]>,
+    /// Fields the page varies on although the route does not key on them.
+    pub(crate) unkeyed_vary: Box<[HeaderName]>,
+    /// When the origin made it, where that counts for `Age`.
+    pub(crate) born: Option<Timestamp>,
+}
+
+impl Head {
+    /// Whether the origin said that it cannot: a waiter with a stale page serves that.
+    pub(crate) fn has_failed(&self) -> bool {
+        let refused = matches!(self.kind, HeadKind::Refusal | HeadKind::Private);
+        refused && (self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS)
+    }
+}
+
+/// What an answer is to those who wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadKind {
+    /// Will be stored if it arrives whole.
+    Storable,
+    /// Will be stored, but must be validated before every use: for the request that started it only.
+    ValidateAlways,
+    /// Not stored: what the origin itself said (500, 403, 429, …).
+    Refusal,
+    /// Not stored and for one client only.
+    Private,
+}
+
+/// Why a render gave no answer at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// 502, 503 or 504.
+    pub(crate) status: StatusCode,
+    /// When asking again makes sense.
+    pub(crate) retry_after: Duration,
+    /// A word of a closed set, for `detail`, logs and metrics.
+    pub(crate) reason: &'static str,
+}
+
+/// What a waiter is told.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The whole page; it is stored.
+    Page(Arc<Page>),
+    /// The head; the body follows by [`Waiter::chunk`].
+    Stream(Arc<Head>),
+    /// The answer is not for this request: ask the origin itself.
+    AskYourself(BypassDetail),
+    /// There is no answer.
+    Failed(Failure),
+}
+
+/// The body ended before it was whole, or this reader was too slow for a pipe.
+#[derive(Debug, thiserror::Error)]
+#[error("the render broke off in the middle of the body")]
+pub(crate) struct Broken;
+
+/// Whether the task that renders shall go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// Go on.
+    Wanted,
+    /// Nobody reads any more and nothing will be stored.
+    Abandoned,
+}
+
+/// One render in flight.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    key: Key,
+    purge_seq: AtomicU64,
+    asks: AtomicBool,
+    state: Mutex<State>,
+    changed: Notify,
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    answer: Option<Answer>,
+    chunks: VecDeque<Bytes>,
+    /// How many chunks have left the front of `chunks`.
+    dropped: usize,
+    /// Bytes in `chunks`.
+    held: usize,
+    /// `Some(window)` once the flight is a pipe: the most bytes it holds.
+    pipe: Option<usize>,
+    end: Option<End>,
+    /// The index of the next chunk of every waiter that has been told to stream.
+    readers: HashMap<u64, usize>,
+    next_waiter: u64,
+    starter_waits: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    Head(Arc<Head>),
+    AskYourself(BypassDetail),
+    Failed(Failure),
+}
+
+#[derive(Clone, Debug)]
+enum End {
+    Stored(Arc<Page>),
+    Whole,
+    Broken,
+}
+
+impl Flight {
+    /// A render that is about to start and has seen `purge_seq`.
+    pub(crate) fn new(key: Key, purge_seq: PurgeSeq) -> Arc<Self> {
+        Arc::new(Flight {
+            key,
+            purge_seq: AtomicU64::new(purge_seq.0),
+            asks: AtomicBool::new(false),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            room: Notify::new(),
+        })
+    }
+
+    /// What the render is for.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The purge sequence its page will carry.
+    pub(crate) fn purge_seq(&self) -> PurgeSeq {
+        PurgeSeq(self.purge_seq.load(Ordering::SeqCst))
+    }
+
+    /// A request that came after a purge wants to join: the flight takes the sequence `seq` if it has
+    /// not asked the origin yet, and says whether it did.
+    pub(crate) fn catch_up(&self, seq: PurgeSeq) -> bool {
+        let waits = !self.asks.load(Ordering::SeqCst);
+        if waits {
+            self.purge_seq.fetch_max(seq.0, Ordering::SeqCst);
+        }
+        waits
+    }
+
+    /// The origin is about to be asked: from here on nobody can [`Self::catch_up`], and the sequence
+    /// is the one that `now` reads after that.
+    pub(crate) fn ask(&self, now: impl FnOnce() -> PurgeSeq) {
+        self.asks.store(true, Ordering::SeqCst);
+        self.purge_seq.fetch_max(now().0, Ordering::SeqCst);
+    }
+
+    /// The request that started the render waits for it too.
+    pub(crate) fn start(self: &Arc<Self>) -> Waiter {
+        self.state.lock().starter_waits = true;
+        self.waiter(Role::Starter)
+    }
+
+    /// Another request waits for it.
+    pub(crate) fn join(self: &Arc<Self>) -> Waiter {
+        self.waiter(Role::Follower)
+    }
+
+    fn waiter(self: &Arc<Self>, role: Role) -> Waiter {
+        let mut state = self.state.lock();
+        let id = state.next_waiter;
+        state.next_waiter += 1;
+        Waiter { flight: Arc::clone(self), role, id, next: 0 }
+    }
+
+    /// The answer's head is here and everybody may read on.
+    pub(crate) fn tell_head(&self, head: Arc<Head>) {
+        self.tell(Answer::Head(head));
+    }
+
+    /// The answer is for the starter alone, through a pipe; everybody else asks the origin.
+    /// Returns `Abandoned` if the starter has gone.
+    pub(crate) fn tell_starter(&self, head: Arc<Head>, window: usize) -> Push {
+        let mut state = self.state.lock();
+        state.pipe = Some(window);
+        let push = if state.starter_waits { Push::Wanted } else { Push::Abandoned };
+        drop(state);
+        self.tell(Answer::Head(head));
+        push
+    }
+
+    /// The answer is for nobody: everybody asks the origin.
+    pub(crate) fn dismiss(&self, why: BypassDetail) {
+        self.tell(Answer::AskYourself(why));
+    }
+
+    /// There is no answer.
+    pub(crate) fn fail(&self, failure: Failure) {
+        self.tell(Answer::Failed(failure));
+    }
+
+    fn tell(&self, answer: Answer) {
+        let mut state = self.state.lock();
+        if state.answer.is_none() {
+            state.answer = Some(answer);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether an answer has been told.
+    pub(crate) fn is_told(&self) -> bool {
+        self.state.lock().answer.is_some()
+    }
+
+    /// Adds a piece of the body. In a pipe it waits until a reader wants more.
+    pub(crate) async fn push(&self, chunk: Bytes) -> Push {
+        self.state.lock().add(chunk);
+        self.changed.notify_waiters();
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            match self.state.lock().pressure() {
+                Pressure::None => return Push::Wanted,
+                Pressure::NoReaders => return Push::Abandoned,
+                Pressure::Full => {}
+            }
+            room.await;
+        }
+    }
+
+    /// The body will not be kept: from here on the flight is a pipe that holds `window` bytes.
+    /// Returns `Abandoned` if nobody reads it.
+    pub(crate) fn become_pipe(&self, window: usize) -> Push {
+        let mut state = self.state.lock();
+        state.pipe = Some(window);
+        let starter_comes = state.starter_waits;
+        let push =
+            if state.readers.is_empty() && !starter_comes { Push::Abandoned } else { Push::Wanted };
+        drop(state);
+        self.changed.notify_waiters();
+        push
+    }
+
+    /// The page is whole and stored.
+    pub(crate) fn land(&self, page: Arc<Page>) {
+        self.finish(End::Stored(page));
+    }
+
+    /// The body is whole and was not stored.
+    pub(crate) fn end(&self) {
+        self.finish(End::Whole);
+    }
+
+    /// The body broke off.
+    pub(crate) fn break_off(&self) {
+        self.finish(End::Broken);
+    }
+
+    fn finish(&self, end: End) {
+        let mut state = self.state.lock();
+        if state.end.is_none() {
+            state.end = Some(end);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+}
+
+/// How the readers of a pipe are doing.
+enum Pressure {
+    None,
+    Full,
+    NoReaders,
+}
+
+impl State {
+    fn add(&mut self, chunk: Bytes) {
+        self.held += chunk.len();
+        self.chunks.push_back(chunk);
+        let Some(window) = self.pipe else { return };
+        let slowest = if self.starter_waits { 0 } else { self.readers.values().copied().min().unwrap_or(0) };
+        while self.dropped < slowest || (self.held > window && self.chunks.len() > 1) {
+            let Some(oldest) = self.chunks.pop_front() else { break };
+            self.held -= oldest.len();
+            self.dropped += 1;
+        }
+    }
+
+    fn pressure(&self) -> Pressure {
+        if self.pipe.is_none() {
+            return Pressure::None;
+        }
+        if self.readers.is_empty() {
+            return if self.starter_waits { Pressure::Full } else { Pressure::NoReaders };
+        }
+        let fastest = self.readers.values().copied().max().unwrap_or(0).max(self.dropped);
+        let behind: usize = self.chunks.iter().skip(fastest - self.dropped).map(Bytes::len).sum();
+        if behind > PIPE_AHEAD { Pressure::Full } else { Pressure::None }
+    }
+
+    /// What a waiter may be told now.
+    fn told(&self, role: Role) -> Option<Told> {
+        if let Some(End::Stored(page)) = &self.end
+            && !self.is_for_starter_only()
+        {
+            return Some(Told::Page(Arc::clone(page)));
+        }
+        match self.answer.clone()? {
+            Answer::Failed(failure) => Some(Told::Failed(failure)),
+            Answer::AskYourself(why) => Some(Told::AskYourself(why)),
+            Answer::Head(_) if role == Role::Follower && (self.is_for_starter_only() || self.pipe.is_some()) => {
+                Some(Told::AskYourself(BypassDetail::Uncacheable))
+            }
+            Answer::Head(head) if self.dropped == 0 => Some(Told::Stream(head)),
+            Answer::Head(_) => Some(Told::AskYourself(BypassDetail::Uncacheable)),
+        }
+    }
+
+    fn is_for_starter_only(&self) -> bool {
+        let Some(Answer::Head(head)) = &self.answer else { return false };
+        matches!(head.kind, HeadKind::Private)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Starter,
+    Follower,
+}
+
+/// A request that waits for a flight and reads its body. Dropping it leaves.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    flight: Arc<Flight>,
+    role: Role,
+    id: u64,
+    next: usize,
+}
+
+impl Waiter {
+    /// Whether this request joined a render that another had started.
+    pub(crate) fn is_follower(&self) -> bool {
+        self.role == Role::Follower
+    }
+
+    /// Waits until there is something to say: a head, a page, or that there is none.
+    pub(crate) async fn told(&mut self) -> Told {
+        let told = self
+            .flight
+            .wait(|state| {
+                let told = state.told(self.role)?;
+                if matches!(told, Told::Stream(_)) {
+                    state.readers.insert(self.id, 0);
+                    state.starter_waits &= self.role != Role::Starter;
+                }
+                Some(told)
+            })
+            .await;
+        self.flight.room.notify_one();
+        told
+    }
+
+    /// Waits until the page is whole, for requests that need all of it (ranges, conditionals). A
+    /// pipe is told as a stream, since it never becomes a page.
+    pub(crate) async fn whole(&mut self) -> Told {
+        self.flight
+            .wait(|state| {
+                let streams = matches!(state.answer, Some(Answer::Head(_)));
+                let over = state.end.is_some() || state.pipe.is_some();
+                if !streams { state.answer.is_some().then_some(()) } else { over.then_some(()) }
+            })
+            .await;
+        self.told().await
+    }
+
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Broken`] when the render broke off, or this reader fell out of a pipe's window.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
+        let (id, next) = (self.id, self.next);
+        let chunk = self
+            .flight
+            .wait(|state| {
+                let Some(at) = next.checked_sub(state.dropped) else { return Some(Err(Broken)) };
+                if let Some(chunk) = state.chunks.get(at) {
+                    state.readers.insert(id, next + 1);
+                    return Some(Ok(Some(chunk.clone())));
+                }
+                match state.end.as_ref()? {
+                    End::Stored(_) | End::Whole => Some(Ok(None)),
+                    End::Broken => Some(Err(Broken)),
+                }
+            })
+            .await?;
+        self.next += 1;
+        self.flight.room.notify_one();
+        Ok(chunk)
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut state = self.flight.state.lock();
+        state.readers.remove(&self.id);
+        if self.role == Role::Starter {
+            state.starter_waits = false;
+        }
+        drop(state);
+        self.flight.room.notify_one();
+    }
+}
+
+impl Flight {
+    /// Waits until `ready` answers; it is asked again whenever the flight changes.
+    async fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(ready) = ready(&mut self.state.lock()) {
+                return ready;
+            }
+            changed.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

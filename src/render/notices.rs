@@ -1,0 +1,140 @@
+//! What an operator is told once per route: why pages of it are not stored, or why they are although
+//! the response asked otherwise, and the lines of `proxy.yaml` that change it.
+
+use crate::config::{CacheMode, Config, Revalidate, RouteId};
+use crate::policy::cache_control::ResponseDirectives;
+use crate::policy::storability::Reason;
+use crate::policy::Fields;
+use http::{HeaderName, header};
+use parking_lot::Mutex;
+use std::collections::HashSet;
+
+/// What has been said. Bounded by the number of routes times the kinds of notice.
+#[derive(Debug, Default)]
+pub struct Notices {
+    said: Mutex<HashSet<(RouteId, Notice)>>,
+    speaks_plainly: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Notice {
+    NotStored,
+    CookieBypass,
+    HeadersOverruled,
+    SetCookie,
+    Forbidden,
+    UnkeyedVary,
+}
+
+impl Notices {
+    /// Notices that go to the log only.
+    pub fn new() -> Self {
+        Notices::default()
+    }
+
+    /// Notices that are also printed on standard output, for `run --origin`, whose user has no file yet.
+    pub fn plain() -> Self {
+        Notices { speaks_plainly: true, ..Notices::default() }
+    }
+
+    /// An answer was not to be shared.
+    pub(crate) fn uncacheable(&self, config: &Config, id: RouteId, reason: Reason, fields: &Fields) {
+        let route = config.route(id);
+        match (route.cache, reason) {
+            (CacheMode::Headers, _) => {
+                if super::is_html(fields) {
+                    self.suggest_isr(config, id, reason.as_str(), fields.contains(&header::SET_COOKIE));
+                }
+            }
+            (_, Reason::SetCookie) if self.is_first(id, Notice::SetCookie) => tracing::warn!(
+                route = %route.name,
+                "pages carry Set-Cookie and are not stored; `set_cookie: strip` on the route takes it off and stores them"
+            ),
+            (_, Reason::Private | Reason::NoStore) if self.is_first(id, Notice::Forbidden) => tracing::warn!(
+                route = %route.name,
+                reason = reason.as_str(),
+                "responses forbid storing and lifetimes come from headers; `revalidate: 60s` on the route lets the file decide"
+            ),
+            _ => {}
+        }
+    }
+
+    /// A visitor's cookie made an HTML page a bypass on a `cache: headers` route.
+    pub(crate) fn cookie_bypass(&self, config: &Config, id: RouteId) {
+        if self.is_first(id, Notice::CookieBypass) {
+            self.suggest(config, id, "cookie", true);
+        }
+    }
+
+    /// An answer was kept: say so if its headers asked otherwise.
+    pub(crate) fn kept(&self, config: &Config, id: RouteId, fields: &Fields) {
+        let route = config.route(id);
+        let config_decides = match route.cache {
+            CacheMode::Static => true,
+            CacheMode::Isr => !matches!(route.revalidate, Revalidate::FromHeaders { .. }),
+            CacheMode::Headers | CacheMode::Off => false,
+        };
+        if !config_decides {
+            return;
+        }
+        let directives = ResponseDirectives::parse(fields.get_all(&header::CACHE_CONTROL));
+        if (directives.forbids_sharing()) && self.is_first(id, Notice::HeadersOverruled) {
+            tracing::info!(
+                route = %route.name,
+                "pages are stored although their Cache-Control says private or no-store, because the file decides; \
+                 `respect: [private, no-store]` on the route makes them count"
+            );
+        }
+    }
+
+    /// A page varies on fields that the route does not key on.
+    pub(crate) fn unkeyed_vary(&self, config: &Config, id: RouteId, names: &[HeaderName]) {
+        if names.is_empty() || !self.is_first(id, Notice::UnkeyedVary) {
+            return;
+        }
+        let list = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            route = %config.route(id).name,
+            vary = list,
+            "pages vary on request fields that the route does not key on; requests that carry one are bypasses; \
+             name them in `vary: {{ headers: [...] }}` to store a page for each value"
+        );
+    }
+
+    fn suggest_isr(&self, config: &Config, id: RouteId, reason: &'static str, sets_cookie: bool) {
+        if self.is_first(id, Notice::NotStored) {
+            self.suggest(config, id, reason, sets_cookie);
+        }
+    }
+
+    fn suggest(&self, config: &Config, id: RouteId, reason: &'static str, cookies: bool) {
+        let lines = isr_lines(config.route(id).patterns.first().map_or("/{*rest}", |pattern| pattern), cookies);
+        tracing::info!(
+            route = %config.route(id).name,
+            reason,
+            proxy_yaml = %lines,
+            "HTML pages of this route cannot be stored as they are; these lines of proxy.yaml make them ISR"
+        );
+        if self.speaks_plainly {
+            println!(
+                "\nHTML pages could not be stored ({reason}). These lines in proxy.yaml make them ISR:\n\n{lines}\n"
+            );
+        }
+    }
+
+    fn is_first(&self, id: RouteId, notice: Notice) -> bool {
+        self.said.lock().insert((id, notice))
+    }
+}
+
+/// The route as it would stand in `proxy.yaml`.
+fn isr_lines(pattern: &str, cookies: bool) -> String {
+    let mut lines = format!("routes:\n  - match: \"{pattern}\"\n    cache: isr\n    revalidate: 60s");
+    if cookies {
+        lines.push_str(
+            "\n    set_cookie: strip            # pages set cookies: take them off before storing\
+             \n    bypass: { cookies: [session] }   # name the cookies that mark a signed-in visitor",
+        );
+    }
+    lines
+}

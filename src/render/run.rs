@@ -1,0 +1,439 @@
+//! One render from its place in the queue to its landing: ask, judge, stream, store.
+//!
+//! The task is detached. Whatever happens to it, its flight leaves the map and its waiters are told.
+
+use super::backoff::retry_after;
+use super::flight::{Failure, Flight, Head, HeadKind, Push};
+use super::gate::{self, Backoff, Circumstances, Gate};
+use super::origin::{Answer, OriginError, OriginRequest};
+use super::scheduler::{Class, Rejected};
+use super::{Engine, Order, page};
+use crate::config::{Origin, Route};
+use crate::metrics::RenderResult;
+use crate::policy::lookup::BypassDetail;
+use crate::policy::storability::{self, Reason};
+use crate::policy::{Fields, Lifetime, Timestamp, validation, vary};
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What clients are told to wait when the origin failed and said nothing itself.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Runs the render of `order` for `flight`.
+pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, class: Class) {
+    let landing = Landing { engine: &engine, flight: &flight };
+    let origin = Arc::clone(engine.config.origin(order.origin));
+    let scheduler = Arc::clone(engine.scheduler(order.origin));
+    let waits = engine.metrics.render_waits(order.origin);
+    let permit = match scheduler.acquire(class).await {
+        Ok(permit) => permit,
+        Err(rejected) => {
+            let reason = match rejected {
+                Rejected::Full => "queue-full",
+                Rejected::TimedOut => "queue-timeout",
+            };
+            flight.fail(Failure { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: RETRY_AFTER, reason });
+            engine.metrics.render(order.route, RenderResult::Rejected, Duration::ZERO);
+            return;
+        }
+    };
+    drop(waits);
+    let runs = engine.metrics.render_runs(order.origin);
+    flight.ask(|| engine.store.purge_seq());
+    let started = Instant::now();
+    let route = Arc::clone(engine.config.route(order.route));
+    let run = Run { engine: &engine, flight: &flight, order: &order, route: &route, origin: &origin, started };
+    let result = run.run().await;
+    engine.metrics.render(order.route, result, started.elapsed());
+    drop(landing);
+    drop(runs);
+    drop(permit);
+}
+
+/// Makes sure that a flight ends, even if its task panics.
+struct Landing<'a> {
+    engine: &'a Engine,
+    flight: &'a Arc<Flight>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.engine.leave_flights(self.flight);
+        if !self.flight.is_told() {
+            self.flight.fail(Failure {
+                status: StatusCode::BAD_GATEWAY,
+                retry_after: RETRY_AFTER,
+                reason: "internal",
+            });
+        }
+        self.flight.break_off();
+    }
+}
+
+struct Run<'a> {
+    engine: &'a Engine,
+    flight: &'a Arc<Flight>,
+    order: &'a Order,
+    route: &'a Route,
+    origin: &'a Origin,
+    started: Instant,
+}
+
+/// An answer's head and the times of its request and arrival.
+struct Arrived {
+    answer: Answer,
+    requested_at: Timestamp,
+    received_at: Timestamp,
+}
+
+impl Arrived {
+    fn head(&self) -> storability::Answer<'_> {
+        storability::Answer {
+            status: self.answer.status,
+            fields: &self.answer.fields,
+            requested_at: self.requested_at,
+            received_at: self.received_at,
+        }
+    }
+}
+
+impl Run<'_> {
+    async fn run(&self) -> RenderResult {
+        let mut conditional = self.may_ask_conditionally();
+        loop {
+            let arrived = match self.ask(conditional).await {
+                Ok(arrived) => arrived,
+                Err(error) => return self.origin_failed(&error),
+            };
+            let gate = gate::judge(&self.circumstances(conditional), &arrived.head());
+            if gate == Gate::AskAgain && conditional {
+                conditional = false;
+                continue;
+            }
+            return self.carry_out(gate, arrived).await;
+        }
+    }
+
+    fn circumstances(&self, conditional: bool) -> Circumstances<'_> {
+        Circumstances {
+            route: self.route,
+            authorized: self.order.asker.authorized,
+            personal: self.order.asker.authorized || self.order.asker.sent_cookie,
+            prior: self.order.prior.as_deref(),
+            conditional,
+            spread: rand::random(),
+        }
+    }
+
+    /// A page that a purge has made void is not asked about: a 304 would bring it back.
+    fn may_ask_conditionally(&self) -> bool {
+        self.order.prior.as_ref().is_some_and(|prior| {
+            let validators = &prior.origin_validators;
+            (validators.etag.is_some() || validators.last_modified.is_some())
+                && !self.engine.store.is_void(&prior.key, prior.purge_seq)
+        })
+    }
+
+    async fn ask(&self, conditional: bool) -> Result<Arrived, OriginError> {
+        let mut fields = Fields::new();
+        fields.append(header::HOST, self.order.request.host.clone());
+        for (name, value) in self.order.request.fields.iter() {
+            fields.append(name.clone(), value.clone());
+        }
+        if let Some(prior) = self.order.prior.as_ref().filter(|_| conditional) {
+            for (name, value) in validation::conditionals(&prior.origin_validators).iter() {
+                fields.append(name.clone(), value.clone());
+            }
+        }
+        let request = OriginRequest { method: Method::GET, target: self.order.request.target.clone(), fields };
+        let client = &self.engine.origins[self.order.origin.0].client;
+        let requested_at = self.engine.now();
+        let answer = self.in_time(client.send(&request)).await??;
+        Ok(Arrived { answer, requested_at, received_at: self.engine.now() })
+    }
+
+    /// Within the render's total time.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, OriginError> {
+        tokio::time::timeout_at(self.started + self.origin.render_timeout, work)
+            .await
+            .map_err(|_| OriginError::render_timeout())
+    }
+
+    async fn carry_out(&self, gate: Gate, arrived: Arrived) -> RenderResult {
+        let gate = self.guard_rsc(gate, &arrived);
+        if let Gate::Uncacheable(reason) = gate {
+            self.engine.notices.uncacheable(&self.engine.config, self.order.route, reason, &arrived.answer.fields);
+        }
+        match gate {
+            Gate::Renew => self.renew(arrived).await,
+            Gate::Keep(lifetime) => self.keep(arrived, lifetime).await,
+            Gate::Uncacheable(reason) => self.hand_over(arrived, reason).await,
+            Gate::EventStream => self.hand_over(arrived, Reason::EventStream).await,
+            Gate::Refusal(backoff) => self.refuse(arrived, backoff, HeadKind::Refusal).await,
+            Gate::PrivateRefusal(backoff) => self.refuse(arrived, backoff, HeadKind::Private).await,
+            Gate::Unexpected | Gate::AskAgain => {
+                self.origin_failed(&OriginError::unexpected(arrived.answer.status))
+            }
+        }
+    }
+
+    /// A payload of React Server Components never lands under a key without `RSC`, nor HTML under
+    /// one with it (FRAMEWORKS.md 1).
+    fn guard_rsc(&self, gate: Gate, arrived: &Arrived) -> Gate {
+        let Gate::Keep(_) = gate else { return gate };
+        let asked = self.order.request.fields.iter().any(|(name, _)| name == "rsc");
+        let fields = &arrived.answer.fields;
+        let mixed_up = if asked { gate::is_html(fields) } else { gate::is_component(fields) };
+        if mixed_up { Gate::Uncacheable(Reason::Component) } else { gate }
+    }
+
+    /// The origin confirmed the prior page.
+    async fn renew(&self, mut arrived: Arrived) -> RenderResult {
+        let Some(prior) = &self.order.prior else { return RenderResult::Garbled };
+        while let Ok(Ok(Some(_))) = self.in_time(arrived.answer.chunk()).await {}
+        let renewed = page::renewed(self.route, prior, &arrived.head(), self.flight.purge_seq(), rand::random());
+        let page = Arc::new(renewed.page);
+        if renewed.keep {
+            self.engine.store.put(Arc::clone(&page), self.route.max_variants);
+        } else {
+            self.engine.store.remove(&prior.key);
+        }
+        self.good();
+        self.flight.land(page);
+        RenderResult::NotModified
+    }
+
+    /// A good answer: everybody reads it as it comes, and it is stored if it arrives whole.
+    async fn keep(&self, arrived: Arrived, lifetime: Lifetime) -> RenderResult {
+        let answered = arrived.answer.status;
+        let recipe = match page::Recipe::new(self.route, self.order, &arrived.head(), lifetime, self.flight.purge_seq())
+        {
+            Ok(recipe) => recipe,
+            Err(vary::VaryStar) => return self.hand_over(arrived, Reason::VaryStar).await,
+        };
+        self.engine.notices.kept(&self.engine.config, self.order.route, &arrived.answer.fields);
+        let head = Arc::new(recipe.head(&arrived.answer));
+        self.engine.notices.unkeyed_vary(&self.engine.config, self.order.route, &head.unkeyed_vary);
+        if head.length.is_some_and(|length| length > self.max_page()) {
+            return self.outgrown_at_head(arrived, head).await;
+        }
+        self.flight.tell_head(head);
+        match self.gather(arrived).await {
+            Gathered::Whole(body) => {
+                if body.is_empty() && answered == StatusCode::OK && recipe.is_html() {
+                    self.flight.end();
+                    return self.not_good("empty", Backoff::Wait, None, RenderResult::Garbled);
+                }
+                let page = Arc::new(recipe.bake(body, self.order.prior.as_deref()));
+                self.engine.store.put(Arc::clone(&page), self.route.max_variants);
+                self.good();
+                self.flight.land(page);
+                result_of(answered)
+            }
+            Gathered::Outgrown => RenderResult::Oversize,
+            Gathered::Failed(error) => {
+                self.flight.break_off();
+                self.origin_failed(&error)
+            }
+        }
+    }
+
+    /// Reads the body to its end while waiters read along; past `store.max_page` the flight becomes
+    /// a pipe to those who are reading.
+    async fn gather(&self, mut arrived: Arrived) -> Gathered {
+        let mut body: Vec<Bytes> = Vec::new();
+        let mut total = 0_u64;
+        loop {
+            let chunk = match self.in_time(arrived.answer.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Gathered::Whole(concatenated(&body)),
+                Ok(Err(error)) | Err(error) => return Gathered::Failed(error),
+            };
+            total += chunk.len() as u64;
+            if total > self.max_page() {
+                drop(body);
+                self.outgrown(arrived, chunk).await;
+                return Gathered::Outgrown;
+            }
+            body.push(chunk.clone());
+            self.flight.push(chunk).await;
+        }
+    }
+
+    /// The body turned out larger than what is stored: those who read it get the rest, nobody else.
+    async fn outgrown(&self, arrived: Arrived, chunk: Bytes) {
+        let readers = self.flight.become_pipe(self.window());
+        self.too_large();
+        if readers == Push::Abandoned || self.flight.push(chunk).await == Push::Abandoned {
+            return;
+        }
+        self.pipe(arrived).await;
+    }
+
+    async fn outgrown_at_head(&self, arrived: Arrived, head: Arc<Head>) -> RenderResult {
+        self.too_large();
+        if self.flight.tell_starter(head, self.window()) == Push::Wanted {
+            self.pipe(arrived).await;
+        }
+        RenderResult::Oversize
+    }
+
+    /// A page that outgrew `store.max_page` is a bypass for a while; if there is an older one, it
+    /// stays, and the next try backs off.
+    fn too_large(&self) {
+        self.remember();
+        tracing::warn!(
+            route = %self.route.name,
+            path = %self.order.request.path_only(),
+            max_page = self.max_page(),
+            "page is larger than store.max_page and is not stored"
+        );
+        if self.order.prior.is_some() {
+            self.backoff(None);
+        }
+    }
+
+    /// An answer that is not to be shared: to the one client it was made for, or to nobody.
+    async fn hand_over(&self, arrived: Arrived, reason: Reason) -> RenderResult {
+        let anonymous = self.route.cache.is_anonymous();
+        if reason.is_of_the_answer() {
+            self.remember();
+        }
+        if let Some(prior) = self.order.prior.as_ref().filter(|_| reason != Reason::EventStream) {
+            self.engine.store.remove(&prior.key);
+        }
+        self.leave_the_map();
+        if anonymous && self.order.asker.sent_cookie {
+            self.flight.dismiss(BypassDetail::Uncacheable);
+            return RenderResult::Uncacheable;
+        }
+        let head = Arc::new(page::private_head(&arrived.answer));
+        if self.flight.tell_starter(head, self.window()) == Push::Wanted {
+            self.pipe(arrived).await;
+        }
+        RenderResult::Uncacheable
+    }
+
+    /// What the origin itself refused: to those who wait, as it came; nothing is stored.
+    async fn refuse(&self, arrived: Arrived, backoff: Backoff, kind: HeadKind) -> RenderResult {
+        let status = arrived.answer.status;
+        let wait = retry_after(&arrived.answer.fields, arrived.received_at);
+        let result = if status.is_server_error() { RenderResult::ServerError } else { RenderResult::ClientError };
+        self.not_good(status.canonical_reason().unwrap_or("refused"), backoff, wait, result);
+        self.leave_the_map();
+        let head = Arc::new(page::refusal_head(&arrived.answer, kind));
+        if kind == HeadKind::Private || head.length.is_some_and(|length| length > self.max_page()) {
+            if self.flight.tell_starter(head, self.window()) == Push::Wanted {
+                self.pipe(arrived).await;
+            }
+            return result;
+        }
+        self.flight.tell_head(head);
+        match self.gather(arrived).await {
+            Gathered::Whole(_) => self.flight.end(),
+            Gathered::Outgrown => {}
+            Gathered::Failed(_) => self.flight.break_off(),
+        }
+        result
+    }
+
+    /// Passes the rest of the body on as fast as its readers take it, without a total time.
+    async fn pipe(&self, mut arrived: Arrived) {
+        self.leave_the_map();
+        loop {
+            match arrived.answer.chunk().await {
+                Ok(Some(chunk)) => {
+                    if self.flight.push(chunk).await == Push::Abandoned {
+                        return;
+                    }
+                }
+                Ok(None) => return self.flight.end(),
+                Err(error) => {
+                    self.log_failure(error.kind());
+                    return self.flight.break_off();
+                }
+            }
+        }
+    }
+
+    /// From here on, requests for the key do not find this render.
+    fn leave_the_map(&self) {
+        self.engine.leave_flights(self.flight);
+    }
+
+    fn good(&self) {
+        self.engine.backoff.succeeded(&self.order.key, self.order.origin);
+    }
+
+    fn remember(&self) {
+        let now = self.engine.now();
+        self.engine.store.remember_uncacheable(self.flight.key(), now.later(self.route.uncacheable_ttl), now);
+    }
+
+    /// The origin gave no answer that anybody could use.
+    fn origin_failed(&self, error: &OriginError) -> RenderResult {
+        let result = RenderResult::from_error_kind(error.kind());
+        self.not_good(error.kind(), Backoff::Wait, None, result);
+        self.flight.fail(Failure { status: error.status(), retry_after: RETRY_AFTER, reason: error.kind() });
+        result
+    }
+
+    fn not_good(&self, reason: &'static str, backoff: Backoff, wait: Option<Duration>, result: RenderResult) -> RenderResult {
+        if backoff == Backoff::Wait {
+            self.backoff(wait);
+            self.log_failure(reason);
+        }
+        result
+    }
+
+    fn backoff(&self, wait: Option<Duration>) {
+        self.engine.backoff.failed(&self.order.key, self.order.origin, self.engine.now(), wait, rand::random());
+        self.engine.metrics.backed_off(self.order.origin);
+    }
+
+    fn log_failure(&self, reason: &str) {
+        tracing::warn!(
+            origin = %self.origin.name,
+            route = %self.route.name,
+            path = %self.order.request.path_only(),
+            reason,
+            page = if self.order.prior.is_some() { "kept" } else { "none" },
+            "render failed"
+        );
+    }
+
+    fn max_page(&self) -> u64 {
+        self.engine.config.store.max_page as u64
+    }
+
+    fn window(&self) -> usize {
+        self.engine.config.store.max_page
+    }
+}
+
+/// How reading a body ended.
+enum Gathered {
+    Whole(Bytes),
+    Outgrown,
+    Failed(OriginError),
+}
+
+fn concatenated(chunks: &[Bytes]) -> Bytes {
+    let total = chunks.iter().map(Bytes::len).sum();
+    let mut body = Vec::with_capacity(total);
+    for chunk in chunks {
+        body.extend_from_slice(chunk);
+    }
+    Bytes::from(body)
+}
+
+fn result_of(status: StatusCode) -> RenderResult {
+    match status.as_u16() {
+        404 | 410 => RenderResult::NotFound,
+        300..=399 => RenderResult::Redirect,
+        _ => RenderResult::Good,
+    }
+}

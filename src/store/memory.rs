@@ -1,0 +1,97 @@
+//! The memory tier: foyer's cache with a byte-exact weight and scan-resistant eviction (S3-FIFO), so
+//! that keys nobody asks for twice cannot push the others out.
+
+use super::variants::Variants;
+use crate::config;
+use crate::policy::{Key, Page};
+use foyer::{Cache, CacheBuilder, Event, EventListener, S3FifoConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A shard holds at least this many of the largest pages, so that one of them cannot empty it.
+const LARGEST_PAGES_PER_SHARD: usize = 8;
+/// More shards than this do not make locks any less contended.
+const MAX_SHARDS: usize = 64;
+
+/// What is kept under a key.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// A page.
+    Page(Arc<Page>),
+    /// The list of a URL's variants, kept under the key without a variant.
+    Variants(Arc<Variants>),
+}
+
+impl Entry {
+    fn weight(&self) -> usize {
+        match self {
+            Entry::Page(page) => page.weight(),
+            Entry::Variants(variants) => variants.weight(),
+        }
+    }
+}
+
+/// The pages in memory.
+#[derive(Debug)]
+pub(super) struct Memory {
+    cache: Cache<Key, Entry, foldhash::quality::RandomState>,
+    evictions: Arc<Evictions>,
+}
+
+#[derive(Debug, Default)]
+struct Evictions(AtomicU64);
+
+impl EventListener for Evictions {
+    type Key = Key;
+    type Value = Entry;
+
+    fn on_leave(&self, reason: Event, _key: &Key, _value: &Entry) {
+        if reason == Event::Evict {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Memory {
+    pub(super) fn new(config: &config::Store) -> Self {
+        let evictions = Arc::new(Evictions::default());
+        let cache = CacheBuilder::new(config.memory)
+            .with_name("pages")
+            .with_shards(shards(config))
+            .with_eviction_config(S3FifoConfig::default())
+            .with_hash_builder(foldhash::quality::RandomState::default())
+            .with_weighter(|_: &Key, entry: &Entry| entry.weight())
+            .with_event_listener(Arc::clone(&evictions) as Arc<dyn EventListener<Key = Key, Value = Entry>>)
+            .build();
+        Memory { cache, evictions }
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Entry> {
+        self.cache.get(key).map(|entry| entry.value().clone())
+    }
+
+    pub(super) fn insert(&self, key: Key, entry: Entry) {
+        self.cache.insert(key, entry);
+    }
+
+    pub(super) fn remove(&self, key: &Key) {
+        self.cache.remove(key);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.cache.usage()
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.cache.entries()
+    }
+
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions.0.load(Ordering::Relaxed)
+    }
+}
+
+fn shards(config: &config::Store) -> usize {
+    let largest = config.max_page.max(1) * LARGEST_PAGES_PER_SHARD;
+    (config.memory / largest).clamp(1, MAX_SHARDS)
+}
