@@ -6,6 +6,7 @@ pub mod pattern;
 pub mod route;
 pub mod units;
 
+pub use file::{ConfigError, Mistake};
 pub use pattern::NamePatterns;
 pub use route::{
     BypassCookies, CacheMode, ClientCacheControl, QueryRule, Respect, Revalidate, Route, RouteId, SetCookie,
@@ -150,7 +151,7 @@ pub struct Origin {
 }
 
 /// One server of an origin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Server {
     /// `https`: verified, with SNI.
     pub scheme: Scheme,

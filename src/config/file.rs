@@ -1,1 +1,147 @@
-//! From the text of `proxy.yaml` to a [`super::Config`]: every mistake at once, with file, line and key.
+//! From the text of `proxy.yaml` to a [`Config`]: every mistake at once, with file, line and key.
+//!
+//! The text becomes a tree that knows its lines ([`tree`]); a cursor walks it ([`cursor`]) and reads
+//! each value with its bounds, noting what is wrong and going on; when all is read there is either a
+//! whole configuration or the list of mistakes. It reads the files that the configuration names (`ca`)
+//! and nothing else: no name is resolved and no socket opened.
+
+mod arguments;
+mod cursor;
+mod env;
+mod hosts;
+mod listeners;
+mod mistake;
+mod names;
+mod origins;
+mod patterns;
+mod routes;
+mod schema;
+mod tracking;
+mod tree;
+
+pub use mistake::{ConfigError, Mistake};
+pub use schema::known_keys;
+
+use super::{Config, NamePatterns, Store};
+use cursor::{At, Context, Keys, count};
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+/// Bytes of the largest file.
+const MAX_FILE: usize = 1 << 20;
+
+impl Config {
+    /// Reads a file; variables come from the environment of the process.
+    ///
+    /// # Errors
+    /// Every mistake in it, or the one that it cannot be read.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = read(path)?;
+        Config::parse(&text, path, &|name| std::env::var(name).ok())
+    }
+
+    /// Reads the text of a file. `source` names it in messages, and paths in it are relative to the
+    /// directory of `source`; `env` gives the values of variables.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of the lines.
+    pub fn parse(text: &str, source: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        if text.len() > MAX_FILE {
+            return Err(of_file(source, "is larger than 1MiB".to_owned(), "split it up, or take long lists out").into());
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let tree = tree::parse(text)
+            .map_err(|error| Mistake { line: error.line, ..of_file(source, error.problem, &error.remedy) })?;
+        let cx = Context::new(source, env);
+        let config = config(&At::root(&cx, &tree));
+        Ok(Config { warnings: cx.finish()?, ..config })
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let cannot =
+        |error: std::io::Error| of_file(path, format!("cannot be read: {error}"), "name a file that can be read");
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        Mistake { line, ..of_file(path, "is not UTF-8".to_owned(), "save the file as UTF-8") }.into()
+    })
+}
+
+fn of_file(file: &Path, problem: String, remedy: &str) -> Mistake {
+    Mistake { file: file.to_owned(), line: 0, key: String::new(), problem, remedy: remedy.to_owned() }
+}
+
+/// Reads everything, with stand-ins where there is a mistake.
+fn config(root: &At<'_>) -> Config {
+    let keys = root.section(&schema::FILE);
+    let hosts = hosts(&keys.key("hosts"));
+    let tracking = tracking(&keys.key("tracking"));
+    let origins = origins::origins(&keys.key("origins"));
+    let (listeners, admin) = listeners::listeners(&keys.key("listeners"), &keys.key("admin"));
+    let known = routes::Known { origins: &origins, hosts: hosts.as_deref(), tracking: &tracking };
+    let routes = routes::routes(&keys.key("routes"), &known);
+    Config {
+        threads: threads(&keys.key("threads")),
+        shutdown_timeout: keys.key("shutdown_timeout").timeout(Duration::from_secs(30)),
+        trusted_proxies: trusted_proxies(&keys.key("trusted_proxies")),
+        hosts,
+        listeners,
+        admin,
+        origins,
+        store: store(&keys.key("store").section(&schema::STORE)),
+        tracking,
+        routes,
+        warnings: Vec::new(),
+    }
+}
+
+fn threads(at: &At<'_>) -> NonZeroUsize {
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let read = at.read(|text| match text {
+        "auto" => Ok(cores()),
+        _ => count(text, &(1..=1024)).map(|number| NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)),
+    });
+    read.unwrap_or_else(cores)
+}
+
+fn trusted_proxies(at: &At<'_>) -> Vec<ipnet::IpNet> {
+    let networks = at.set(hosts::network);
+    if networks.iter().any(|network| network.prefix_len() == 0) {
+        at.warn("every client may say who and where it is", "list the proxies in front of Breadbox alone");
+    }
+    networks
+}
+
+fn hosts(at: &At<'_>) -> Option<Vec<Box<str>>> {
+    if !at.is_set() {
+        let problem = "is not set, so pages are rendered and kept for any Host that a client sends";
+        at.warn(problem, "list the hosts of this site");
+        return None;
+    }
+    if at.items().is_empty() {
+        at.wrong("is empty, so nobody would be served", "list the hosts of this site, or take it out to serve any");
+    }
+    Some(at.set(hosts::host))
+}
+
+fn tracking(at: &At<'_>) -> NamePatterns {
+    if at.is_set() { NamePatterns::new(at.set(names::tracking)) } else { NamePatterns::new(tracking::SHIPPED) }
+}
+
+fn store(keys: &Keys<'_>) -> Store {
+    const MEMORY: usize = 512 << 20;
+    const MAX_PAGE: usize = 8 << 20;
+    let memory = keys.key("memory").size(MEMORY, 1 << 20..=1 << 46);
+    let max_page_at = keys.key("max_page");
+    let max_page = max_page_at.size(MAX_PAGE.min(memory), 1 << 10..=1 << 46);
+    if max_page > memory {
+        max_page_at.wrong("is more than store.memory, so such a page could not be kept", "write less, or more memory");
+    }
+    Store { memory, max_page }
+}

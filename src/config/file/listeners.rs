@@ -1,0 +1,99 @@
+//! Where Breadbox listens: `listeners` and `admin`, and that no two of them want the same socket.
+
+use super::cursor::{At, Shape};
+use super::mistake::Wrong;
+use super::schema;
+use crate::config::{Admin, Limits, Listener};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+const LISTENER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9145);
+
+/// The longest token: it is sent in a header field.
+const MAX_TOKEN: usize = 1024;
+
+/// The listeners, at least one, and the admin listener.
+pub(super) fn listeners(listeners: &At<'_>, admin: &At<'_>) -> (Vec<Listener>, Admin) {
+    let mut taken: Vec<Taken> = Vec::new();
+    let mut read = Vec::new();
+    for at in listeners.items() {
+        let keys = at.section(&schema::LISTENER);
+        let address_at = keys.key("address");
+        let address = address_at.read(address).unwrap_or(LISTENER);
+        claim(&mut taken, &address_at, address);
+        read.push(Listener { address, limits: limits(&keys.key("limits")) });
+    }
+    if listeners.shape() == Shape::List && read.is_empty() {
+        listeners.wrong("is empty", format!("write at least one, or take it out for {LISTENER}"));
+    }
+    if !listeners.is_set() {
+        claim(&mut taken, listeners, LISTENER);
+        read.push(Listener { address: LISTENER, limits: limits(listeners) });
+    }
+    (read, self::admin(admin, &mut taken))
+}
+
+/// A socket that is spoken for, and the line that says so.
+struct Taken {
+    address: SocketAddr,
+    line: usize,
+    path: String,
+}
+
+/// Notes a socket, and a mistake if it is spoken for. An unspecified address takes its port on every
+/// address of the machine; port 0 takes none.
+fn claim(taken: &mut Vec<Taken>, at: &At<'_>, address: SocketAddr) {
+    let overlaps = |other: &Taken| {
+        let same_ip = other.address.ip() == address.ip();
+        let any_ip = other.address.ip().is_unspecified() || address.ip().is_unspecified();
+        address.port() != 0 && other.address.port() == address.port() && (same_ip || any_ip)
+    };
+    if let Some(other) = taken.iter().find(|other| overlaps(other)) {
+        let problem = format!("{address} is taken by {} on line {}", other.path, other.line);
+        at.wrong(problem, "give each listener a port of its own");
+    }
+    taken.push(Taken { address, line: at.line(), path: at.path().to_owned() });
+}
+
+fn limits(at: &At<'_>) -> Limits {
+    let keys = at.section(&schema::LIMITS);
+    Limits {
+        head_timeout: keys.key("head_timeout").timeout(Duration::from_secs(10)),
+        idle_timeout: keys.key("idle_timeout").timeout(Duration::from_secs(60)),
+        max_head: keys.key("max_head").size(64 << 10, 1 << 10..=1 << 20),
+        max_headers: keys.key("max_headers").count(100, 1..=256),
+    }
+}
+
+fn admin(at: &At<'_>, taken: &mut Vec<Taken>) -> Admin {
+    let keys = at.section(&schema::ADMIN);
+    let address_at = keys.key("address");
+    let address = address_at.read(address).unwrap_or(ADMIN);
+    claim(taken, &address_at, address);
+    let token_at = keys.key("token");
+    let token = token_at.read(token).flatten();
+    if token.is_none() && !address.ip().is_loopback() {
+        let problem = format!("{address} is open to other machines and there is no admin.token");
+        address_at.wrong(problem, "set admin.token, or listen on 127.0.0.1");
+    }
+    Admin { address, token }
+}
+
+/// An address and a port; names are not resolved, because a listener must not depend on DNS.
+pub(super) fn address(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok()).unwrap_or("8080");
+        Wrong::new("is not an address", format!("write address and port, as in 127.0.0.1:{port} or 0.0.0.0:{port}"))
+    })
+}
+
+/// An empty token is none: `${TOKEN:-}` leaves the choice to the environment.
+fn token(text: &str) -> Result<Option<Arc<str>>, Wrong> {
+    if text.len() > MAX_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let remedy = format!("write at most {MAX_TOKEN} printable ASCII characters without spaces");
+        return Err(Wrong::secret("is not a token", remedy));
+    }
+    Ok((!text.is_empty()).then(|| text.into()))
+}

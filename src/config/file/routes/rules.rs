@@ -1,0 +1,124 @@
+//! What tells pages of a route apart, what makes a request a bypass, and what is done to answers.
+
+use crate::config::file::cursor::{At, Shape, word};
+use crate::config::file::mistake::Wrong;
+use crate::config::file::{names, schema};
+use crate::config::{BypassCookies, CacheMode, ClientCacheControl, NamePatterns, QueryRule, SetCookie, VaryRule};
+use http::{HeaderName, HeaderValue};
+
+/// What browsers are told about pages of ours: keep it, but ask.
+const CLIENT_CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
+
+/// The fields in which backends send tags.
+const TAG_HEADERS: [HeaderName; 3] =
+    [HeaderName::from_static("cache-tag"), HeaderName::from_static("surrogate-key"), HeaderName::from_static("xkey")];
+
+/// Request fields that differ from visitor to visitor, so that hardly any page is served twice.
+const TOO_MANY_VALUES: [&str; 3] = ["user-agent", "referer", "dnt"];
+
+/// Which query parameters count.
+pub(super) fn query(at: &At<'_>, tracking: &NamePatterns) -> QueryRule {
+    if at.shape() != Shape::List {
+        let words = [("all", ()), ("none", ())];
+        let rule = |text: &str| match word(text, &words) {
+            Ok(()) if text == "none" => Ok(QueryRule::None),
+            Ok(()) => Ok(QueryRule::All),
+            Err(wrong) => Err(Wrong { remedy: format!("write all, none or a list: [ {text} ]"), ..wrong }),
+        };
+        return at.read(rule).unwrap_or(QueryRule::All);
+    }
+    let mut names = at.set(|text| {
+        let name = names::parameter(text)?;
+        if tracking.matches(&name) {
+            return Err(Wrong::new("is a tracking parameter and never counts", "take it out, here or of tracking"));
+        }
+        Ok(name)
+    });
+    names.sort();
+    if names.is_empty() { QueryRule::None } else { QueryRule::Only(names) }
+}
+
+/// What a route keys on besides the URL. A cookie that makes a request a bypass cannot be in a key.
+pub(super) fn vary(at: &At<'_>, bypass: &BypassCookies) -> VaryRule {
+    let keys = at.section(&schema::VARY);
+    let headers_at = keys.key("headers");
+    let mut headers = headers_at.set(names::vary_header);
+    headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    for name in headers.iter().filter(|name| TOO_MANY_VALUES.contains(&name.as_str())) {
+        headers_at.warn(
+            format!("{name} differs from visitor to visitor, so hardly any page is served twice"),
+            "take it out, or let the origin send a page that suits all",
+        );
+    }
+    let cookies_at = keys.key("cookies");
+    let mut cookies = cookies_at.set(names::cookie);
+    cookies.sort();
+    for name in cookies.iter().filter(|name| takes(bypass, name)) {
+        cookies_at.wrong(
+            format!("{name} is also in bypass.cookies, so no page is kept for it"),
+            "take it out of one of the two",
+        );
+    }
+    VaryRule { headers, cookies }
+}
+
+fn takes(bypass: &BypassCookies, cookie: &str) -> bool {
+    match bypass {
+        BypassCookies::Any => true,
+        BypassCookies::None => false,
+        BypassCookies::Names(patterns) => patterns.matches(cookie),
+    }
+}
+
+/// Cookies that make a request a bypass. Where renders are anonymous no cookie matters unless it is
+/// named; on `headers` a request with cookies may be anybody's.
+pub(super) fn bypass_cookies(at: &At<'_>, mode: CacheMode) -> BypassCookies {
+    let at = at.section(&schema::BYPASS).key("cookies");
+    let default = if mode.is_anonymous() { BypassCookies::None } else { BypassCookies::Any };
+    if at.shape() == Shape::List {
+        let names = at.set(names::cookie_pattern);
+        return if names.is_empty() { BypassCookies::None } else { BypassCookies::Names(NamePatterns::new(names)) };
+    }
+    let read = at.read(|text| match text {
+        "any" => Ok(BypassCookies::Any),
+        "none" => Ok(BypassCookies::None),
+        name => Err(Wrong::new("is not known here", format!("write any, none or a list: [ {name} ]"))),
+    });
+    read.unwrap_or(default)
+}
+
+/// Fields of answers that carry tags. On `headers` every field is passed on unless it is named here.
+pub(super) fn tag_headers(at: &At<'_>, mode: CacheMode) -> Vec<HeaderName> {
+    let at = at.section(&schema::TAGS).key("header");
+    if at.is_set() {
+        return at.set(names::tag_header);
+    }
+    if mode.is_anonymous() { TAG_HEADERS.to_vec() } else { Vec::new() }
+}
+
+/// What a `Set-Cookie` of a render means.
+pub(super) fn set_cookie(at: &At<'_>) -> SetCookie {
+    let words = [("uncacheable", SetCookie::Uncacheable), ("strip", SetCookie::Strip)];
+    at.choice(&words).unwrap_or(SetCookie::Uncacheable)
+}
+
+/// `Cache-Control` towards browsers.
+pub(super) fn client_cache_control(at: &At<'_>, mode: CacheMode) -> ClientCacheControl {
+    let read = at.read(|text| match text {
+        "origin" => Ok(ClientCacheControl::Origin),
+        _ => names::header_value(text).map(ClientCacheControl::Set),
+    });
+    let default =
+        if mode.is_anonymous() { ClientCacheControl::Set(CLIENT_CACHE_CONTROL) } else { ClientCacheControl::Origin };
+    read.unwrap_or(default)
+}
+
+/// What a visitor sees while the first render of a page runs: only waiting is built.
+pub(super) fn fallback(at: &At<'_>) {
+    match at.shape() {
+        Shape::Map => at.wrong("`fallback` with a page is not built yet", "write fallback: wait, or take it out"),
+        Shape::Absent | Shape::Scalar | Shape::List => {
+            at.choice(&[("wait", ())]);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The keys of `proxy.yaml`, section by section: those that are read, and those of the design that
+//! are built later and are refused by name. `config/reference.yaml` shows the same keys; a test holds
+//! the two together.
+
+/// One mapping of the file.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// Its path; `[]` stands for any element and `*` for any name. Empty for the whole file.
+    pub(super) path: &'static str,
+    /// The keys that are read.
+    pub(super) keys: &'static [&'static str],
+    /// The keys that are built later.
+    pub(super) later: &'static [&'static str],
+}
+
+pub(super) const FILE: Section = Section {
+    path: "",
+    keys: &[
+        "threads",
+        "shutdown_timeout",
+        "trusted_proxies",
+        "hosts",
+        "tracking",
+        "listeners",
+        "admin",
+        "origins",
+        "store",
+        "routes",
+    ],
+    later: &[
+        "error_page",
+        "compression",
+        "warm",
+        "deploy",
+        "deploy_refresh",
+        "immutable_assets",
+        "purge_from",
+        "max_purge_rules",
+        "log",
+        "logs",
+    ],
+};
+
+pub(super) const LISTENER: Section =
+    Section { path: "listeners[]", keys: &["address", "limits"], later: &["tls", "h2c"] };
+
+pub(super) const LIMITS: Section = Section {
+    path: "listeners[].limits",
+    keys: &["head_timeout", "idle_timeout", "max_head", "max_headers"],
+    later: &[],
+};
+
+pub(super) const ADMIN: Section = Section { path: "admin", keys: &["address", "token"], later: &[] };
+
+pub(super) const ORIGIN: Section = Section {
+    path: "origins.*",
+    keys: &[
+        "servers",
+        "host_header",
+        "public_scheme",
+        "ca",
+        "user_agent",
+        "connect_timeout",
+        "first_byte_timeout",
+        "between_bytes_timeout",
+        "render_timeout",
+        "keepalive_timeout",
+        "max_renders",
+        "max_waiting",
+        "queue_timeout",
+    ],
+    later: &["health_check", "health_checks"],
+};
+
+pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page"], later: &["disk", "shared"] };
+
+pub(super) const ROUTE: Section = Section {
+    path: "routes[]",
+    keys: &[
+        "match",
+        "host",
+        "origin",
+        "cache",
+        "revalidate",
+        "respect",
+        "stale",
+        "query",
+        "vary",
+        "bypass",
+        "tags",
+        "not_found_ttl",
+        "uncacheable_ttl",
+        "max_variants",
+        "set_cookie",
+        "client_cache_control",
+        "honour_request_cache_control",
+        "heuristic_max",
+        "fallback",
+    ],
+    later: &["paths", "error_page", "invalidate", "compression", "warm", "deploy_refresh", "immutable_assets"],
+};
+
+pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
+
+pub(super) const STALE: Section =
+    Section { path: "routes[].stale", keys: &["while_revalidate", "if_error"], later: &[] };
+
+pub(super) const VARY: Section = Section { path: "routes[].vary", keys: &["headers", "cookies"], later: &[] };
+
+pub(super) const BYPASS: Section = Section { path: "routes[].bypass", keys: &["cookies"], later: &["draft"] };
+
+pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["header"], later: &[] };
+
+const ALL: [&Section; 12] =
+    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &TAGS];
+
+/// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
+pub fn known_keys() -> Vec<String> {
+    let keys = ALL.iter().flat_map(|section| section.keys.iter().map(|key| section.path_of(key)));
+    keys.collect()
+}
+
+impl Section {
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// What somebody who wrote `key` here most likely meant.
+    pub(super) fn suggestion(&self, key: &str) -> String {
+        let nearest = self.keys.iter().map(|known| (strsim::damerau_levenshtein(key, known), known)).min();
+        if let Some((distance, known)) = nearest
+            && distance <= known.len().div_ceil(3)
+        {
+            return format!("did you mean `{known}`?");
+        }
+        if let Some(home) = ALL.iter().find(|section| section.keys.contains(&key)) {
+            return format!("it is known as `{}`", home.path_of(key));
+        }
+        format!("the keys here are {}", self.keys.join(", "))
+    }
+}
