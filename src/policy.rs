@@ -1,11 +1,23 @@
 //! Every caching decision, as pure functions: no clock, no I/O, no async, no globals. The edges
 //! translate a request in, ask, and carry out what comes back; `now` is always an argument.
 
+pub mod admission;
+pub(crate) mod connection;
+pub(crate) mod cookies;
 pub mod fields;
+pub mod forwarded;
+pub mod host;
 pub mod key;
 pub mod lookup;
 pub mod outcome;
 pub mod page;
+pub(crate) mod percent;
+pub(crate) mod query;
+pub mod render_request;
+pub mod route;
+pub mod target;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod vary;
 

@@ -1,0 +1,222 @@
+//! Which query parameters count on `isr` and `static` (DESIGN §3 "Query"), and the one form in which
+//! they are part of the key and sent to the origin. On other routes the query is nobody's business.
+//!
+//! Only `&` separates parameters. Names are compared as an origin reads them (decoded once, `+` for a
+//! space); what is sent is the normal form of RFC 3986 §6.2.2, in which nothing is decoded that an
+//! origin could tell apart (`+` and `%20`, `a` and `a=`).
+
+use super::percent::{self, Component};
+use crate::config::{NamePatterns, QueryRule, Route};
+use std::borrow::Cow;
+
+/// The name of the parameter by which Next.js tells RSC answers apart from pages (FRAMEWORKS.md 1).
+const RSC_PARAMETER: &str = "_rsc";
+/// More parameters than this are nobody's page.
+const MAX_PARAMETERS: usize = 256;
+
+/// What of a query counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// What identifies the URI: the parameters that count, sorted by name, without `_rsc`; `None` if there are none.
+    pub(crate) identity: Option<String>,
+    /// What is sent to the origin: the same with `_rsc`, where it counts.
+    pub(crate) sent: Option<String>,
+    /// The `_rsc` parameters that count, in their normal form and order: part of the variant.
+    pub(crate) rsc: Vec<String>,
+    /// The client's own tracking parameters, which a redirect gets appended.
+    pub(crate) tracking: Option<String>,
+}
+
+/// Whether the request carries the `RSC` field and the route keys on it, so that `_rsc` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RscParameter {
+    /// It counts, whatever the route's rule says.
+    Counts,
+    /// It never counts, whatever the route's rule says.
+    NeverCounts,
+}
+
+/// The query has more parameters than are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooManyParameters;
+
+/// What of `raw`, the query as it came, counts on `route`.
+pub(crate) fn counted(
+    raw: Option<&[u8]>,
+    route: &Route,
+    tracking: &NamePatterns,
+    rsc: RscParameter,
+) -> Result<Counted, TooManyParameters> {
+    let mut counting = Vec::new();
+    let mut left_out = Vec::new();
+    for (index, parameter) in parameters(raw).enumerate() {
+        if index >= MAX_PARAMETERS {
+            return Err(TooManyParameters);
+        }
+        match weigh(&parameter.name, &route.query, tracking, rsc) {
+            Weight::Counts => counting.push(parameter),
+            Weight::Tracking => left_out.push(parameter.normal),
+            Weight::Nothing => {}
+        }
+    }
+    // The sort is stable: repeated parameters keep their order, which an origin can see.
+    counting.sort_by(|a, b| a.name.cmp(&b.name));
+    let is_rsc = |parameter: &&Parameter<'_>| parameter.name == RSC_PARAMETER;
+    Ok(Counted {
+        identity: join(counting.iter().filter(|p| !is_rsc(p)).map(|p| &*p.normal)),
+        sent: join(counting.iter().map(|p| &*p.normal)),
+        rsc: counting.iter().filter(is_rsc).map(|p| p.normal.clone()).collect(),
+        tracking: join(left_out.iter().map(String::as_str)),
+    })
+}
+
+/// One parameter between two `&`.
+struct Parameter<'a> {
+    /// As an origin reads it.
+    name: Cow<'a, str>,
+    /// Name, `=` and value in their normal forms.
+    normal: String,
+}
+
+fn parameters(raw: Option<&[u8]>) -> impl Iterator<Item = Parameter<'_>> {
+    let segments = raw.unwrap_or_default().split(|&b| b == b'&');
+    segments.filter(|segment| !segment.is_empty()).map(|segment| {
+        let (name, value) = match memchr::memchr(b'=', segment) {
+            Some(at) => (&segment[..at], Some(&segment[at + 1..])),
+            None => (segment, None),
+        };
+        let mut normal = String::with_capacity(segment.len());
+        percent::normalise_into(name, Component::Query, &mut normal);
+        if let Some(value) = value {
+            normal.push('=');
+            percent::normalise_into(value, Component::Query, &mut normal);
+        }
+        Parameter { name: read_name(name), normal }
+    })
+}
+
+enum Weight {
+    Counts,
+    Tracking,
+    Nothing,
+}
+
+fn weigh(name: &str, rule: &QueryRule, tracking: &NamePatterns, rsc: RscParameter) -> Weight {
+    if name == RSC_PARAMETER {
+        return if rsc == RscParameter::Counts { Weight::Counts } else { Weight::Nothing };
+    }
+    // A list names what counts, and who names a tracking parameter means it.
+    let listed = matches!(rule, QueryRule::Only(names) if names.iter().any(|n| **n == *name));
+    if listed {
+        return Weight::Counts;
+    }
+    if tracking.matches(name) {
+        return Weight::Tracking;
+    }
+    if matches!(rule, QueryRule::All) { Weight::Counts } else { Weight::Nothing }
+}
+
+fn read_name(raw: &[u8]) -> Cow<'_, str> {
+    if !raw.contains(&b'+') && !raw.contains(&b'%') {
+        return String::from_utf8_lossy(raw);
+    }
+    let spaced: Vec<u8> = raw.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
+    Cow::Owned(String::from_utf8_lossy(&percent::decode(&spaced)).into_owned())
+}
+
+fn join<'a>(parts: impl Iterator<Item = &'a str>) -> Option<String> {
+    parts.fold(None, |joined: Option<String>, part| match joined {
+        None => Some(part.to_owned()),
+        Some(mut joined) => {
+            joined.push('&');
+            joined.push_str(part);
+            Some(joined)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testing;
+    use proptest::prelude::*;
+
+    fn count(raw: &str, rule: QueryRule, rsc: RscParameter) -> Counted {
+        let mut route = testing::route("/");
+        route.query = rule;
+        counted(Some(raw.as_bytes()), &route, &NamePatterns::new(["utm_*", "gclid"]), rsc).unwrap()
+    }
+
+    fn sent(raw: &str, rule: QueryRule) -> Option<String> {
+        count(raw, rule, RscParameter::NeverCounts).sent
+    }
+
+    #[test]
+    fn what_counts_is_sorted_and_repeated_parameters_keep_their_order() {
+        assert_eq!(sent("b=2&a=1&b=1", QueryRule::All).as_deref(), Some("a=1&b=2&b=1"));
+        assert_eq!(sent("a+b=1&A=0&a%20b=0", QueryRule::All).as_deref(), Some("A=0&a+b=1&a%20b=0"));
+        assert_eq!(sent("&&a&&", QueryRule::All).as_deref(), Some("a"));
+        assert_eq!(sent("", QueryRule::All), None);
+        assert_eq!(sent("a=1", QueryRule::None), None);
+    }
+
+    #[test]
+    fn what_an_origin_can_tell_apart_stays_apart() {
+        let forms = ["a", "a=", "a=+", "a=%20", "a=%2B", "a=%26", "a=;b", "a=%3Bb", "a=%zz", "a=%25zz", "%61=%%34%31"];
+        let normal: std::collections::BTreeSet<_> = forms.iter().map(|form| sent(form, QueryRule::All)).collect();
+        assert_eq!(normal.len(), forms.len(), "{normal:?}");
+    }
+
+    #[test]
+    fn tracking_never_counts_in_any_spelling_unless_a_list_names_it() {
+        let counted = count("utm_source=a&x=1&%75tm%5Fmedium=%62&gclid", QueryRule::All, RscParameter::NeverCounts);
+        assert_eq!(counted.sent.as_deref(), Some("x=1"));
+        assert_eq!(counted.tracking.as_deref(), Some("utm_source=a&utm_medium=b&gclid"));
+        let listed = QueryRule::Only(vec!["gclid".into(), "filter[]".into()]);
+        assert_eq!(sent("gclid=1&filter%5b%5D=2&x=3", listed).as_deref(), Some("filter%5B%5D=2&gclid=1"));
+    }
+
+    #[test]
+    fn the_rsc_parameter_counts_only_for_rsc_requests_and_never_in_the_identity() {
+        let counted = count("z=1&_rsc=abc&%5frsc=d", QueryRule::None, RscParameter::Counts);
+        assert_eq!((counted.identity, counted.sent.as_deref()), (None, Some("_rsc=abc&_rsc=d")));
+        assert_eq!(counted.rsc, ["_rsc=abc", "_rsc=d"]);
+        assert_eq!(sent("_rsc=abc", QueryRule::All), None);
+        assert_eq!(sent("_rsc=abc", QueryRule::Only(vec!["_rsc".into()])), None);
+    }
+
+    #[test]
+    fn too_many_parameters_are_not_looked_at() {
+        let route = testing::route("/");
+        let many = "a&".repeat(MAX_PARAMETERS + 1);
+        let counted = |raw: &str| {
+            super::counted(Some(raw.as_bytes()), &route, &NamePatterns::default(), RscParameter::NeverCounts)
+        };
+        assert_eq!(counted(&many), Err(TooManyParameters));
+        assert!(counted(&many[2..]).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn the_form_that_is_sent_is_idempotent_for_any_bytes(raw in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let route = testing::route("/");
+            let once = counted(Some(&raw), &route, &NamePatterns::default(), RscParameter::Counts).unwrap();
+            let again = counted(once.sent.as_deref().map(str::as_bytes), &route, &NamePatterns::default(), RscParameter::Counts);
+            prop_assert_eq!(again.unwrap(), once);
+        }
+
+        #[test]
+        fn the_order_of_different_parameters_does_not_matter(
+            (one, other) in proptest::collection::btree_map("[a-c%+_]{0,3}", "[a-c%=]{0,3}", 0..6)
+                .prop_map(|map| map.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>())
+                .prop_filter("names that an origin reads alike are repeated ones", |parameters| {
+                    let names: std::collections::BTreeSet<_> =
+                        parameters.iter().map(|p| read_name(p.split('=').next().unwrap().as_bytes()).into_owned()).collect();
+                    names.len() == parameters.len()
+                })
+                .prop_flat_map(|parameters| (Just(parameters.clone()), Just(parameters).prop_shuffle())),
+        ) {
+            prop_assert_eq!(sent(&one.join("&"), QueryRule::All), sent(&other.join("&"), QueryRule::All));
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What a request-target asks for (RFC 9112 §3.2): the authority, the path in its one normal form, the
+//! query as it came. It decides nothing about caching; [`readings`] lists what else a path may mean.
+
+pub(crate) mod readings;
+
+pub use super::percent::Encoding;
+use super::percent::{self, Component};
+use crate::config::Scheme;
+use std::borrow::Cow;
+use thiserror::Error;
+
+/// A request-target that names a resource, or `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// `*`: the server itself; only for OPTIONS (RFC 9112 §3.2.4).
+    Asterisk,
+    /// Origin-form or absolute-form.
+    Resource(Resource<'a>),
+}
+
+/// What an origin-form or absolute-form target names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource<'a> {
+    /// The authority of an absolute-form target; it wins over `Host` (RFC 9112 §3.2.2).
+    pub authority: Option<&'a [u8]>,
+    /// Path and query in origin-form as they came: what a bypass sends.
+    pub origin_form: Cow<'a, [u8]>,
+    /// The query behind `?` as it came; `None` without a `?`.
+    pub raw_query: Option<&'a [u8]>,
+    /// The path in its normal form: begins with `/`, unreserved octets decoded, hex upper case, dot segments removed.
+    pub path: String,
+    /// Whether the path's encoding is valid; if not, nobody knows what it means and it is never looked up.
+    pub encoding: Encoding,
+}
+
+/// Why a request-target cannot be served: the answer is 400.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum TargetError {
+    /// A control character, a space or a `#`.
+    #[error("the request-target has a byte that no request-target has")]
+    BadByte,
+    /// Authority-form, or a scheme other than http and https.
+    #[error("the request-target is neither a path nor an http URI")]
+    BadForm,
+}
+
+impl<'a> Target<'a> {
+    /// Reads a request-target as it stands in the request line.
+    ///
+    /// # Errors
+    /// Bytes that cannot stand in a request-target, authority-form, schemes that are not ours.
+    pub fn parse(raw: &'a [u8]) -> Result<Target<'a>, TargetError> {
+        if raw.iter().any(|&b| b <= b' ' || b == 0x7F || b == b'#') {
+            return Err(TargetError::BadByte);
+        }
+        if raw == b"*" {
+            return Ok(Target::Asterisk);
+        }
+        if raw.starts_with(b"/") {
+            return Ok(Target::Resource(Resource::new(None, Cow::Borrowed(raw), raw)));
+        }
+        let rest = strip_scheme(raw).ok_or(TargetError::BadForm)?;
+        let end = rest.iter().position(|&b| b == b'/' || b == b'?').unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let origin_form = if rest.starts_with(b"/") { Cow::Borrowed(rest) } else { Cow::Owned([b"/", rest].concat()) };
+        Ok(Target::Resource(Resource::new(Some(authority), origin_form, rest)))
+    }
+}
+
+impl<'a> Resource<'a> {
+    fn new(authority: Option<&'a [u8]>, origin_form: Cow<'a, [u8]>, path_and_query: &'a [u8]) -> Self {
+        let question = path_and_query.iter().position(|&b| b == b'?');
+        let (raw_path, raw_query) = match question {
+            Some(at) => (&path_and_query[..at], Some(&path_and_query[at + 1..])),
+            None => (path_and_query, None),
+        };
+        let (path, encoding) = normal_path(raw_path);
+        Resource { authority, origin_form, raw_query, path, encoding }
+    }
+}
+
+/// The one normal form of a path; an empty one is `/`.
+pub(crate) fn normal_path(raw: &[u8]) -> (String, Encoding) {
+    let mut path = String::with_capacity(raw.len());
+    if !raw.starts_with(b"/") {
+        path.push('/');
+    }
+    let encoding = percent::normalise_into(raw, Component::Path, &mut path);
+    let path = remove_dot_segments(&path).unwrap_or(path);
+    (path, encoding)
+}
+
+/// The path without `.` and `..` segments (RFC 3986 §5.2.4); `None` where it has none. Empty segments stay.
+pub(crate) fn remove_dot_segments(path: &str) -> Option<String> {
+    if !path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return None;
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            _ => kept.push(segment),
+        }
+        if matches!(segment, "." | "..") && segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    Some(format!("/{}", kept.join("/")))
+}
+
+/// What stands behind `http://` or `https://`. The scheme itself does not count: the listener knows
+/// which one the client used.
+pub(crate) fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
+    [Scheme::Http, Scheme::Https].into_iter().find_map(|scheme| {
+        let (head, rest) = raw.split_at_checked(scheme.as_str().len())?;
+        rest.strip_prefix(b"://").filter(|_| head.eq_ignore_ascii_case(scheme.as_str().as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn path(raw: &str) -> String {
+        normal_path(raw.as_bytes()).0
+    }
+
+    #[test]
+    fn dot_segments_are_removed_in_every_spelling() {
+        for (raw, normal) in [
+            ("/a/./b", "/a/b"),
+            ("/a/%2e/b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/%2E%2e/b", "/b"),
+            ("/a/.%2e", "/"),
+            ("/a/b/..", "/a/"),
+            ("/a/b/.", "/a/b/"),
+            ("/..", "/"),
+            ("/../../a", "/a"),
+            ("/a//../b", "/a/b"),
+            ("//", "//"),
+            ("/a/..;/b", "/a/..;/b"),
+            ("/a/..%2Fb", "/a/..%2Fb"),
+            ("/...", "/..."),
+            ("", "/"),
+        ] {
+            assert_eq!(path(raw), normal, "{raw}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_form_is_understood_and_its_authority_kept() {
+        let Ok(Target::Resource(target)) = Target::parse(b"HTTP://a.com:80?x=1") else { panic!("an http URI") };
+        assert_eq!(target.authority, Some(&b"a.com:80"[..]));
+        assert_eq!((&*target.origin_form, &*target.path, target.raw_query), (&b"/?x=1"[..], "/", Some(&b"x=1"[..])));
+        let Ok(Target::Resource(target)) = Target::parse(b"//evil.com/x?") else { panic!("a path") };
+        assert_eq!((target.authority, &*target.path, target.raw_query), (None, "//evil.com/x", Some(&b""[..])));
+    }
+
+    #[test]
+    fn what_names_no_resource_is_refused() {
+        for raw in ["", "a.com:443", "ftp://a/", "http:/a", "/a b", "/a\t", "/a#b", "/\u{7f}", "a/b", "?x"] {
+            assert!(Target::parse(raw.as_bytes()).is_err(), "{raw:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(raw in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Target::parse(&raw);
+            let _ = Target::parse(&[b"http://", &raw[..]].concat());
+        }
+
+        #[test]
+        fn the_normal_path_is_idempotent(raw in "/([/.;a]|%2[eEfF]|%5[cC]|%00|%25|%61|%|\\\\|é){0,12}") {
+            let (once, encoding) = normal_path(raw.as_bytes());
+            prop_assert_eq!(normal_path(once.as_bytes()), (once.clone(), encoding));
+            prop_assert!(once.starts_with('/') && !once.split('/').any(|s| s == "." || s == ".."));
+        }
+    }
+}
