@@ -5,6 +5,9 @@
 //! Breadbox's own events never hold any of those. Other crates' may: pingora writes request lines
 //! into its errors, and `h2` whole header blocks into its traces. So of other crates only warnings
 //! and errors are heard, and of pingora only what [`gate`] lets through.
+//!
+//! In JSON an event's fields stand beside `timestamp`, `level`, `target` and `message`, so no field
+//! may be called that.
 
 pub mod access;
 mod gate;
@@ -67,7 +70,7 @@ pub fn start() -> Result<Telemetry, Error> {
     tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::AlreadyStarted)?;
     gate::open().map_err(|_| Error::AlreadyStarted)?;
     if let Some((variable, error)) = mistake {
-        warn!(variable, %error, level = DEFAULT, "the log level is not understood and ignored");
+        warn!(variable, %error, instead = DEFAULT, "the log level is not understood and ignored");
     }
     Ok(Telemetry { filter })
 }
@@ -113,9 +116,12 @@ fn may_be_heard(event: &Metadata<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::outcome::{Forwarded, Outcome, Served};
     use parking_lot::Mutex;
+    use serde_json::json;
     use std::io;
     use std::sync::Arc;
+    use std::time::Duration;
     use tracing::{debug, info};
 
     #[derive(Clone, Default)]
@@ -219,6 +225,48 @@ mod tests {
         });
         assert!(!text.contains("secret"), "{text}");
         assert!(text.contains("the disk is slow") && text.contains("ours"), "{text}");
+    }
+
+    /// An access event says what the outcome says, and not the query.
+    #[test]
+    fn an_access_event_is_its_outcome() {
+        let outcome = Outcome {
+            served: Served::Miss,
+            forwarded: Some(Forwarded::UriMiss),
+            fresh_until: None,
+            stored: true,
+            collapsed: false,
+            fwd_status: None,
+            detail: Some("vary"),
+        };
+        let text = logged(Format::Json, "breadbox::access=debug", |_| {
+            assert!(AccessEvent::is_heard());
+            let duration = Duration::from_micros(1_500);
+            let (method, host, path, route) = ("GET", "shop.example", "/a?token=secret", "/{*rest}");
+            AccessEvent { method, host, path, route, status: 200, outcome: &outcome, bytes: 7, duration }.emit();
+        });
+        assert!(!text.contains("secret"), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (field, value) in [
+            ("level", json!("DEBUG")),
+            ("target", json!("breadbox::access")),
+            ("method", json!("GET")),
+            ("host", json!("shop.example")),
+            ("path", json!("/a")),
+            ("route", json!("/{*rest}")),
+            ("status", json!(200)),
+            ("served", json!("miss")),
+            ("fwd", json!("uri-miss")),
+            ("fwd_status", json!(null)),
+            ("stored", json!(true)),
+            ("collapsed", json!(false)),
+            ("detail", json!("vary")),
+            ("bytes", json!(7)),
+            ("duration_ms", json!(1.5)),
+        ] {
+            assert_eq!(line[field], value, "{field}");
+        }
+        assert_eq!(logged(Format::Json, "", |_| assert!(!AccessEvent::is_heard())), "");
     }
 
     /// What pingora writes about requests is kept back with its place in its source; what it writes

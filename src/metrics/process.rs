@@ -10,9 +10,14 @@ use std::fs;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Reads the process's own numbers.
-pub(super) struct Process {
-    series: [(Desc, MetricType, fn(&Snapshot) -> Option<f64>); 6],
-    descs: Vec<Desc>,
+pub(super) struct Process(Vec<Series>);
+
+/// One number of the process.
+struct Series {
+    desc: Desc,
+    kind: MetricType,
+    /// `None` where `/proc` does not say.
+    read: fn(&Snapshot) -> Option<f64>,
 }
 
 /// Some files of `/proc/self` at one time.
@@ -25,37 +30,32 @@ struct Snapshot {
 
 impl Process {
     pub(super) fn new() -> Self {
-        let gauge = MetricType::GAUGE;
-        let series: [(Desc, MetricType, fn(&Snapshot) -> Option<f64>); 6] = [
-            (
-                desc("process_cpu_seconds_total", "User and system CPU time spent.", &[]),
-                MetricType::COUNTER,
-                Snapshot::cpu_seconds,
-            ),
-            (desc("process_resident_memory_bytes", "Resident memory.", &[]), gauge, Snapshot::resident_bytes),
-            (desc("process_virtual_memory_bytes", "Virtual memory.", &[]), gauge, Snapshot::virtual_bytes),
-            (desc("process_threads", "Threads of the process.", &[]), gauge, Snapshot::threads),
-            (desc("process_open_fds", "Open file descriptors.", &[]), gauge, Snapshot::open_fds),
-            (desc("process_max_fds", "File descriptors that may be open.", &[]), gauge, Snapshot::max_fds),
-        ];
-        let descs = series.iter().map(|(desc, ..)| desc.clone()).collect();
-        Process { series, descs }
+        let gauge = |name, help, read| Series { desc: desc(name, help, &[]), kind: MetricType::GAUGE, read };
+        let cpu = desc("process_cpu_seconds_total", "User and system CPU time spent.", &[]);
+        Process(vec![
+            Series { desc: cpu, kind: MetricType::COUNTER, read: Snapshot::cpu_seconds },
+            gauge("process_resident_memory_bytes", "Resident memory.", Snapshot::resident_bytes),
+            gauge("process_virtual_memory_bytes", "Virtual memory.", Snapshot::virtual_bytes),
+            gauge("process_threads", "Threads of the process.", Snapshot::threads),
+            gauge("process_open_fds", "Open file descriptors.", Snapshot::open_fds),
+            gauge("process_max_fds", "File descriptors that may be open.", Snapshot::max_fds),
+        ])
     }
 }
 
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
-        self.descs.iter().collect()
+        self.0.iter().map(|series| &series.desc).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let snapshot = Snapshot::take();
-        let one = |(desc, kind, read): &(Desc, MetricType, fn(&Snapshot) -> Option<f64>)| {
-            let value = read(&snapshot)?;
-            let series = if *kind == MetricType::COUNTER { counter(&[], value) } else { gauge(&[], value) };
-            Some(family(desc, *kind, vec![series]))
+        let one = |series: &Series| {
+            let value = (series.read)(&snapshot)?;
+            let make = if series.kind == MetricType::COUNTER { counter } else { gauge };
+            Some(family(&series.desc, series.kind, vec![make(&[], value)]))
         };
-        self.series.iter().filter_map(one).collect()
+        self.0.iter().filter_map(one).collect()
     }
 }
 

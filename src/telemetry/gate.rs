@@ -44,7 +44,7 @@ impl Log for Gate {
             return self.tracer.log(record);
         }
         let place = format_args!("{}:{}", record.file().unwrap_or("?"), record.line().unwrap_or(0));
-        debug!(level = %record.level(), module = record.target(), %place, "pingora reported something about a request");
+        debug!(severity = %record.level(), module = record.target(), %place, "pingora reported something about a request");
     }
 
     fn flush(&self) {}
