@@ -1,1 +1,65 @@
-//! (to be written)
+//! What the admin listener answers: metrics and health to whoever reaches it, and what changes or
+//! explains things only with the token. It is never on a public listener.
+
+mod answer;
+mod auth;
+
+use crate::config::Admin;
+use crate::metrics::Metrics;
+use answer::{Answer, Request};
+use async_trait::async_trait;
+use http::Response;
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a request's body; more is 413.
+const MAX_BODY: usize = 64 * 1024;
+/// Between two reads of a request's body, and for each write of an answer.
+const IO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The admin listener's application.
+pub struct AdminApp {
+    token: Option<Arc<str>>,
+    metrics: Arc<Metrics>,
+}
+
+impl AdminApp {
+    /// Answers about these metrics and their health.
+    pub fn new(admin: &Admin, metrics: Arc<Metrics>) -> Self {
+        AdminApp { token: admin.token.clone(), metrics }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for AdminApp {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        session.set_read_timeout(Some(IO_TIMEOUT));
+        session.set_write_timeout(Some(IO_TIMEOUT));
+        let refusal = read_body(session).await.err();
+        if refusal.is_some() {
+            // The rest of the body is still on its way and would be taken for the next request.
+            session.set_keepalive(None);
+        }
+        let head = session.req_header();
+        let request = Request { method: &head.method, path: head.uri.path(), headers: &head.headers };
+        let answer = refusal.unwrap_or_else(|| answer::answer(&request, self.token.as_deref(), &self.metrics));
+        answer.into_response(&head.method)
+    }
+}
+
+/// Reads the whole body, so that an answer never meets a client that is still sending.
+async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, Answer> {
+    let mut body = Vec::new();
+    while let Some(part) = session.read_request_body().await.map_err(|_| Answer::unreadable())? {
+        if body.len() + part.len() > MAX_BODY {
+            return Err(Answer::too_large());
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,254 @@
-//! (to be written)
+//! Every series, in one place. Names are `breadbox_…`, with `_total`, `_seconds` and `_bytes` as
+//! Prometheus has them; labels are from sets that the configuration closes (route, origin, listener)
+//! or that the code does (outcome, result). What a visitor can choose, a path or a host, is never a
+//! label, so the number of series is known at the start, and all of them are there from then on.
+//!
+//! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
+//! same renders.
+
+mod family;
+pub mod health;
+mod observed;
+mod process;
+mod renders;
+mod requests;
+pub mod result;
+#[cfg(test)]
+mod tests;
+
+pub use health::{Health, Phase};
+pub use observed::StoreReading;
+pub use result::{OriginVerdict, RenderResult};
+
+use crate::config::{Config, OriginId, RouteId};
+use crate::policy::outcome::Outcome;
+use observed::Observed;
+use process::Process;
+use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
+use renders::Renders;
+use requests::Requests;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The `Content-Type` of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Every series of one configuration. Ids given to it must be ids of that configuration.
+pub struct Metrics {
+    registry: Registry,
+    requests: Requests,
+    renders: Renders,
+    observed: Observed,
+    health: Health,
+    /// By listener.
+    connections: Vec<IntGauge>,
+    connections_total: IntCounter,
+    invalidations: IntCounter,
+    config_generation: IntGauge,
+    config_last_reload: IntGauge,
+}
+
+/// The values that labels can have.
+struct Names {
+    routes: Vec<Arc<str>>,
+    /// By route: who renders its pages.
+    route_origins: Vec<OriginId>,
+    origins: Vec<Arc<str>>,
+    listeners: Vec<String>,
+    threads: usize,
+}
+
+/// One more of something that is there now: counted when it is made, taken off when it is dropped.
+#[must_use]
+pub struct Held(IntGauge);
+
+impl Metrics {
+    /// The series of this configuration, all of them zero. It is generation 1.
+    pub fn new(config: &Config) -> Metrics {
+        Metrics::with_names(&Names::of(config)).expect("the names of series are literals, valid and distinct")
+    }
+
+    fn with_names(names: &Names) -> prometheus::Result<Metrics> {
+        let registry = Registry::new();
+        let requests = Requests::new(&names.routes, names.threads);
+        let observed = Observed::new();
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(observed.clone()))?;
+        registry.register(Box::new(Process::new()))?;
+        register_start(&registry)?;
+        let connections =
+            renders::gauges(&registry, "breadbox_connections", "Connections of clients that are open.", "listener")?;
+        let metrics = Metrics {
+            requests,
+            renders: Renders::new(names, &registry)?,
+            observed,
+            health: Health::new(&names.origins),
+            connections: names.listeners.iter().map(|name| connections.with_label_values(&[name])).collect(),
+            connections_total: counter(&registry, "breadbox_connections_total", "Connections accepted from clients.")?,
+            invalidations: counter(
+                &registry,
+                "breadbox_invalidations_total",
+                "URIs invalidated by answers to unsafe requests.",
+            )?,
+            config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
+            config_last_reload: gauge(
+                &registry,
+                "breadbox_config_last_reload_success",
+                "Whether the last configuration read was taken.",
+            )?,
+            registry,
+        };
+        metrics.reload_taken();
+        Ok(metrics)
+    }
+
+    /// Counts a request that was answered: `bytes` of its response's body, `duration` from its head
+    /// to the end of its answer.
+    pub fn request(&self, route: Option<RouteId>, outcome: &Outcome, bytes: u64, duration: Duration) {
+        self.requests.record(route, outcome.served, bytes, duration);
+        if outcome.collapsed {
+            self.renders.collapsed(route);
+        }
+    }
+
+    /// Counts a render that ended; `duration` is without its time in the queue. Health hears of it.
+    pub fn render(&self, route: RouteId, result: RenderResult, duration: Duration) {
+        let origin = self.renders.ended(route, result, duration);
+        self.health.origin_result(origin, result.verdict());
+    }
+
+    /// One more render that runs, for as long as the value is kept.
+    pub fn render_runs(&self, origin: OriginId) -> Held {
+        Held::new(self.renders.in_flight(origin))
+    }
+
+    /// One more render that waits for its turn, for as long as the value is kept.
+    pub fn render_waits(&self, origin: OriginId) -> Held {
+        Held::new(self.renders.waiting(origin))
+    }
+
+    /// Counts a failed render that makes its key wait before the next try.
+    pub fn backed_off(&self, origin: OriginId) {
+        self.renders.backed_off(origin);
+    }
+
+    /// One more connection on a public listener (an index into [`Config::listeners`]), for as long
+    /// as the value is kept.
+    pub fn connection(&self, listener: usize) -> Held {
+        self.connections_total.inc();
+        Held::new(&self.connections[listener])
+    }
+
+    /// Counts a URI that an answer to an unsafe request invalidated (RFC 9111 §4.4).
+    pub fn invalidated(&self) {
+        self.invalidations.inc();
+    }
+
+    /// Counts a configuration that was taken.
+    pub fn reload_taken(&self) {
+        self.config_generation.inc();
+        self.config_last_reload.set(1);
+        self.health.set_reload_refused(false);
+    }
+
+    /// Takes note of a configuration that was refused.
+    pub fn reload_refused(&self) {
+        self.config_last_reload.set(0);
+        self.health.set_reload_refused(true);
+    }
+
+    /// Where the store's numbers come from; asked at every scrape. A source that owns whoever holds
+    /// these metrics should do so weakly.
+    pub fn observe_store(&self, source: impl Fn() -> StoreReading + Send + 'static) {
+        self.observed.set_store(Box::new(source));
+    }
+
+    /// Where the number of keys that back off comes from; asked at every scrape.
+    pub fn observe_backoff_keys(&self, source: impl Fn() -> u64 + Send + 'static) {
+        self.observed.set_backoff_keys(Box::new(source));
+    }
+
+    /// What `/readyz` is made from.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// All series in Prometheus' text format; its type is [`CONTENT_TYPE`].
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("writing to memory does not fail");
+        text
+    }
+}
+
+#[cfg(test)]
+impl Metrics {
+    /// For tests of other rooms: one origin `web` with one route `/`, one listener.
+    pub(crate) fn of_one_route() -> Metrics {
+        let names = Names {
+            routes: vec!["/".into()],
+            route_origins: vec![OriginId(0)],
+            origins: vec!["web".into()],
+            listeners: vec!["127.0.0.1:0".into()],
+            threads: 1,
+        };
+        Metrics::with_names(&names).expect("the names are distinct")
+    }
+}
+
+impl Names {
+    fn of(config: &Config) -> Names {
+        Names {
+            routes: config.routes.iter().map(|route| route.name.clone()).collect(),
+            route_origins: config.routes.iter().map(|route| route.origin).collect(),
+            origins: config.origins.iter().map(|origin| origin.name.clone()).collect(),
+            listeners: listener_names(config.listeners.iter().map(|listener| listener.address)),
+            threads: config.threads.get(),
+        }
+    }
+}
+
+/// The addresses as in the file; repeated ones, which only port 0 allows, are numbered.
+fn listener_names(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for address in addresses.map(|address| address.to_string()) {
+        let repeats = names.iter().filter(|name| name.split('#').next() == Some(&address)).count();
+        names.push(if repeats == 0 { address } else { format!("{address}#{}", repeats + 1) });
+    }
+    names
+}
+
+impl Held {
+    fn new(gauge: &IntGauge) -> Held {
+        gauge.inc();
+        Held(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The series that never change.
+fn register_start(registry: &Registry) -> prometheus::Result<()> {
+    let info = renders::gauges(registry, "breadbox_build_info", "The version that runs.", "version")?;
+    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    let start = Gauge::new("breadbox_start_time_seconds", "When the process started, in seconds since 1970.")?;
+    start.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+    registry.register(Box::new(start))
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}

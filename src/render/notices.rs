@@ -5,36 +5,25 @@ use crate::config::{CacheMode, Config, Revalidate, RouteId};
 use crate::policy::cache_control::ResponseDirectives;
 use crate::policy::storability::Reason;
 use crate::policy::Fields;
+use crate::telemetry::{Notice, Once};
 use http::{HeaderName, header};
-use parking_lot::Mutex;
-use std::collections::HashSet;
 
-/// What has been said. Bounded by the number of routes times the kinds of notice.
-#[derive(Debug, Default)]
+/// What is said once per route.
+#[derive(Debug)]
 pub struct Notices {
-    said: Mutex<HashSet<(RouteId, Notice)>>,
+    once: Once,
     speaks_plainly: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Notice {
-    NotStored,
-    CookieBypass,
-    HeadersOverruled,
-    SetCookie,
-    Forbidden,
-    UnkeyedVary,
-}
-
 impl Notices {
-    /// Notices that go to the log only.
-    pub fn new() -> Self {
-        Notices::default()
+    /// Notices about this many routes that go to the log only.
+    pub fn new(routes: usize) -> Self {
+        Notices { once: Once::new(routes), speaks_plainly: false }
     }
 
     /// Notices that are also printed on standard output, for `run --origin`, whose user has no file yet.
-    pub fn plain() -> Self {
-        Notices { speaks_plainly: true, ..Notices::default() }
+    pub fn plain(routes: usize) -> Self {
+        Notices { speaks_plainly: true, ..Notices::new(routes) }
     }
 
     /// An answer was not to be shared.
@@ -50,7 +39,7 @@ impl Notices {
                 route = %route.name,
                 "pages carry Set-Cookie and are not stored; `set_cookie: strip` on the route takes it off and stores them"
             ),
-            (_, Reason::Private | Reason::NoStore) if self.is_first(id, Notice::Forbidden) => tracing::warn!(
+            (_, Reason::Private | Reason::NoStore) if self.is_first(id, Notice::Private) => tracing::warn!(
                 route = %route.name,
                 reason = reason.as_str(),
                 "responses forbid storing and lifetimes come from headers; `revalidate: 60s` on the route lets the file decide"
@@ -78,7 +67,7 @@ impl Notices {
             return;
         }
         let directives = ResponseDirectives::parse(fields.get_all(&header::CACHE_CONTROL));
-        if (directives.forbids_sharing()) && self.is_first(id, Notice::HeadersOverruled) {
+        if (directives.forbids_sharing()) && self.is_first(id, Notice::ConfigDecides) {
             tracing::info!(
                 route = %route.name,
                 "pages are stored although their Cache-Control says private or no-store, because the file decides; \
@@ -89,7 +78,7 @@ impl Notices {
 
     /// A page varies on fields that the route does not key on.
     pub(crate) fn unkeyed_vary(&self, config: &Config, id: RouteId, names: &[HeaderName]) {
-        if names.is_empty() || !self.is_first(id, Notice::UnkeyedVary) {
+        if names.is_empty() || !self.is_first(id, Notice::Vary) {
             return;
         }
         let list = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
@@ -123,7 +112,7 @@ impl Notices {
     }
 
     fn is_first(&self, id: RouteId, notice: Notice) -> bool {
-        self.said.lock().insert((id, notice))
+        self.once.first(id, notice)
     }
 }
 

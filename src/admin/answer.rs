@@ -1,0 +1,114 @@
+//! Which answer a request to the admin listener gets, by method, path and token (RFC 9110 §15.5).
+//! Every answer is `no-store` and none holds anything of the request.
+
+use super::auth::{Access, access};
+use crate::metrics::{self, Health, Metrics, Phase};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use serde_json::json;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const METRICS: HeaderValue = HeaderValue::from_static(metrics::CONTENT_TYPE);
+
+const WHAT_EXISTS: &str = "\
+not found; this listener answers:
+  GET /metrics  every series, for Prometheus
+  GET /healthz  200 while the process works
+  GET /readyz   200 with what is degraded; 503 while starting or stopping
+";
+const NO_TOKEN: &str = "this needs `admin.token` in proxy.yaml, and none is set\n";
+const WRONG_TOKEN: &str = "this needs `Authorization: Bearer` with the token of `admin.token` in proxy.yaml\n";
+
+/// What of a request decides its answer.
+pub(super) struct Request<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// An answer, before it is known whether its body is wanted.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: StatusCode,
+    content_type: HeaderValue,
+    extra: Option<(HeaderName, HeaderValue)>,
+    body: Vec<u8>,
+}
+
+/// The answer to this request.
+pub(super) fn answer(request: &Request<'_>, token: Option<&str>, metrics: &Metrics) -> Answer {
+    // Before anything else, so that without the token nobody learns what is there.
+    if request.path == "/-" || request.path.starts_with("/-/") {
+        return match access(token, request.headers) {
+            Access::Closed => Answer::text(StatusCode::FORBIDDEN, NO_TOKEN),
+            Access::Denied => {
+                Answer { extra: Some(challenge()), ..Answer::text(StatusCode::UNAUTHORIZED, WRONG_TOKEN) }
+            }
+            Access::Granted => Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
+        };
+    }
+    let get: fn(&Metrics) -> Answer = match request.path {
+        "/metrics" => |metrics| Answer::new(StatusCode::OK, METRICS, metrics.encode()),
+        "/healthz" => |_| Answer::text(StatusCode::OK, "ok\n"),
+        "/readyz" => |metrics| ready(metrics.health()),
+        _ => return Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
+    };
+    if request.method != Method::GET && request.method != Method::HEAD {
+        let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return Answer { extra: Some(allow), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n") };
+    }
+    get(metrics)
+}
+
+/// A degraded process still serves better than none, so only one that starts or stops is not ready.
+fn ready(health: &Health) -> Answer {
+    let reasons = health.reasons();
+    let (status, word) = match health.phase() {
+        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        Phase::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        Phase::Running if reasons.is_empty() => (StatusCode::OK, "ready"),
+        Phase::Running => (StatusCode::OK, "degraded"),
+    };
+    let body = if word == "degraded" { json!({"status": word, "reasons": reasons}) } else { json!({"status": word}) };
+    Answer::new(status, JSON, format!("{body}\n").into_bytes())
+}
+
+fn challenge() -> (HeaderName, HeaderValue) {
+    (WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"breadbox admin\""))
+}
+
+impl Answer {
+    fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Self {
+        Answer { status, content_type, extra: None, body }
+    }
+
+    fn text(status: StatusCode, body: &str) -> Self {
+        Answer::new(status, TEXT, body.as_bytes().to_vec())
+    }
+
+    /// For a body beyond the bound.
+    pub(super) fn too_large() -> Self {
+        Answer::text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")
+    }
+
+    /// For a body that ended early, came too slowly or was malformed.
+    pub(super) fn unreadable() -> Self {
+        Answer::text(StatusCode::BAD_REQUEST, "the body could not be read\n")
+    }
+
+    /// The response to a request of this method: for HEAD without its body (RFC 9110 §9.3.2).
+    pub(super) fn into_response(self, method: &Method) -> Response<Vec<u8>> {
+        let length = HeaderValue::from(self.body.len());
+        let body = if method == Method::HEAD { Vec::new() } else { self.body };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, self.content_type);
+        headers.insert(CONTENT_LENGTH, length);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.extend(self.extra);
+        response
+    }
+}
