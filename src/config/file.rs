@@ -82,9 +82,11 @@ fn config(root: &At<'_>) -> Config {
     let keys = root.section(&schema::FILE);
     let hosts = hosts(&keys.key("hosts"));
     let tracking = tracking(&keys.key("tracking"));
-    let origins = origins::origins(&keys.key("origins"));
+    let origins = origins::origins(&keys);
     let (listeners, admin) = listeners::listeners(&keys.key("listeners"), &keys.key("admin"));
-    let known = routes::Known { origins: &origins, hosts: hosts.as_deref(), tracking: &tracking };
+    // A host with a mistake is not among `hosts`; a route that names it has no mistake of its own.
+    let all_read = |hosts: &&[Box<str>]| hosts.len() == keys.key("hosts").items().len();
+    let known = routes::Known { origins: &origins, hosts: hosts.as_deref().filter(all_read), tracking: &tracking };
     let routes = routes::routes(&keys.key("routes"), &known);
     Config {
         threads: threads(&keys.key("threads")),
@@ -137,11 +139,15 @@ fn tracking(at: &At<'_>) -> NamePatterns {
 fn store(keys: &Keys<'_>) -> Store {
     const MEMORY: usize = 512 << 20;
     const MAX_PAGE: usize = 8 << 20;
-    let memory = keys.key("memory").size(MEMORY, 1 << 20..=1 << 46);
+    let memory_at = keys.key("memory");
+    let some_memory = memory_at.some_size(1 << 20..=1 << 46);
+    let memory = some_memory.unwrap_or(MEMORY);
     let max_page_at = keys.key("max_page");
     let max_page = max_page_at.size(MAX_PAGE.min(memory), 1 << 10..=1 << 46);
-    if max_page > memory {
-        max_page_at.wrong("is more than store.memory, so such a page could not be kept", "write less, or more memory");
+    let known = some_memory.is_some() || !memory_at.is_set();
+    if known && max_page > memory {
+        let problem = "is more than store.memory, so such a page could not be kept";
+        max_page_at.wrong(format!("{} {problem}", max_page_at.quoted()), "write less, or more memory");
     }
     Store { memory, max_page }
 }

@@ -8,7 +8,7 @@ mod values;
 
 pub(super) use context::Context;
 pub(super) use section::Keys;
-pub(super) use values::{DAY, MILLISECOND, YEARS, count, duration, word};
+pub(super) use values::{DAY, MILLISECOND, YEARS, count, duration};
 
 use super::env::{EnvError, expand};
 use super::mistake::{Shown, Wrong};
@@ -45,9 +45,9 @@ pub(super) enum Shape {
 }
 
 impl<'a> At<'a> {
-    /// The whole file.
+    /// The whole file; what is missing in it has no line.
     pub(super) fn root(cx: &'a Context<'a>, node: &'a Node) -> Self {
-        At { cx, path: String::new(), line: node.line, node: None }.with(node)
+        At { cx, path: String::new(), line: 0, node: None }.with(node)
     }
 
     fn with(self, node: &'a Node) -> Self {
@@ -160,17 +160,18 @@ impl<'a> At<'a> {
     /// What `read` makes of the text at this place; `None` where there is none.
     pub(super) fn read<T>(&self, read: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let text = self.text()?;
-        match read(&text) {
-            Ok(value) => Some(value),
-            Err(Wrong { problem, remedy, shown: Shown::No }) => {
-                self.wrong(problem, remedy);
-                None
-            }
-            Err(Wrong { problem, remedy, shown: Shown::Yes }) => {
-                self.wrong(format!("{} {problem}", self.quoted()), remedy);
-                None
-            }
-        }
+        let wrong = match read(&text) {
+            Ok(value) => return Some(value),
+            Err(wrong) => wrong,
+        };
+        let problem = match wrong.shown {
+            Shown::Yes => format!("{} {}", self.quoted(), wrong.problem),
+            Shown::No => wrong.problem,
+        };
+        // Text that comes from a variable is not repeated, so nothing made from it is either.
+        let suggestion = wrong.suggestion.filter(|_| matches!(text, Cow::Borrowed(_)));
+        self.wrong(problem, suggestion.unwrap_or(wrong.remedy));
+        None
     }
 
     /// The scalar at this place with its variables replaced.
@@ -212,7 +213,7 @@ impl<'a> At<'a> {
     }
 
     /// The text as it stands in the file, before variables are replaced, in quotes and cut short.
-    fn quoted(&self) -> String {
+    pub(super) fn quoted(&self) -> String {
         const LONGEST: usize = 80;
         let Some(Node { value: Value::Scalar(raw), .. }) = self.node else { return String::new() };
         match raw.char_indices().nth(LONGEST) {

@@ -19,7 +19,8 @@ pub(super) fn host(text: &str) -> Result<Box<str>, Wrong> {
         return ipv6(text);
     }
     if let Some((name, _)) = text.split_once(':') {
-        return Err(Wrong::new("has a port", format!("write {name}; a host counts on every port")));
+        return Err(Wrong::new("has a port", "write it without; a host counts on every port")
+            .suggest(format!("write {name}; a host counts on every port")));
     }
     if !text.is_ascii() {
         return Err(Wrong::new("is not ASCII", "write its punycode form, xn--…"));

@@ -1,6 +1,6 @@
 //! Where Breadbox listens: `listeners` and `admin`, and that no two of them want the same socket.
 
-use super::cursor::{At, Shape};
+use super::cursor::At;
 use super::mistake::Wrong;
 use super::schema;
 use crate::config::{Admin, Limits, Listener};
@@ -14,32 +14,51 @@ const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHO
 /// The longest token: it is sent in a header field.
 const MAX_TOKEN: usize = 1024;
 
-/// The listeners, at least one, and the admin listener.
+/// The listeners, at least one, and the admin listener. What stands in the file is measured against
+/// the defaults, not the other way round: a mistake should have a line.
 pub(super) fn listeners(listeners: &At<'_>, admin: &At<'_>) -> (Vec<Listener>, Admin) {
     let mut taken: Vec<Taken> = Vec::new();
-    let mut read = Vec::new();
-    for at in listeners.items() {
-        let keys = at.section(&schema::LISTENER);
-        let address_at = keys.key("address");
-        let address = address_at.read(address).unwrap_or(LISTENER);
-        claim(&mut taken, &address_at, address);
-        read.push(Listener { address, limits: limits(&keys.key("limits")) });
+    if admin.is_set() {
+        let read = public(listeners, &mut taken);
+        return (read, self::admin(admin, &mut taken));
     }
-    if listeners.shape() == Shape::List && read.is_empty() {
-        listeners.wrong("is empty", format!("write at least one, or take it out for {LISTENER}"));
-    }
-    if !listeners.is_set() {
-        claim(&mut taken, listeners, LISTENER);
-        read.push(Listener { address: LISTENER, limits: limits(listeners) });
-    }
-    (read, self::admin(admin, &mut taken))
+    let admin = self::admin(admin, &mut taken);
+    (public(listeners, &mut taken), admin)
 }
 
-/// A socket that is spoken for, and the line that says so.
+fn public(listeners: &At<'_>, taken: &mut Vec<Taken>) -> Vec<Listener> {
+    if !listeners.is_set() {
+        claim(taken, listeners, LISTENER);
+        return vec![Listener { address: LISTENER, limits: limits(listeners) }];
+    }
+    let items = listeners.items();
+    if items.is_empty() {
+        listeners.wrong("is empty", format!("write at least one, or take it out for {LISTENER}"));
+    }
+    items.iter().map(|at| listener(at, taken)).collect()
+}
+
+fn listener(at: &At<'_>, taken: &mut Vec<Taken>) -> Listener {
+    let keys = at.section(&schema::LISTENER);
+    let address_at = keys.key("address");
+    let address = claimed(taken, &address_at, LISTENER);
+    Listener { address, limits: limits(&keys.key("limits")) }
+}
+
+/// A socket that is spoken for, and the line that says so; 0 for a default.
 struct Taken {
     address: SocketAddr,
     line: usize,
     path: String,
+}
+
+/// The address at a place, noted as taken; one that cannot be read is a mistake already and takes nothing.
+fn claimed(taken: &mut Vec<Taken>, at: &At<'_>, default: SocketAddr) -> SocketAddr {
+    let read = if at.is_set() { at.read(address) } else { Some(default) };
+    if let Some(address) = read {
+        claim(taken, at, address);
+    }
+    read.unwrap_or(default)
 }
 
 /// Notes a socket, and a mistake if it is spoken for. An unspecified address takes its port on every
@@ -51,7 +70,8 @@ fn claim(taken: &mut Vec<Taken>, at: &At<'_>, address: SocketAddr) {
         address.port() != 0 && other.address.port() == address.port() && (same_ip || any_ip)
     };
     if let Some(other) = taken.iter().find(|other| overlaps(other)) {
-        let problem = format!("{address} is taken by {} on line {}", other.path, other.line);
+        let place = if other.line == 0 { "by default".to_owned() } else { format!("on line {}", other.line) };
+        let problem = format!("the address is taken by {} {place}", other.path);
         at.wrong(problem, "give each listener a port of its own");
     }
     taken.push(Taken { address, line: at.line(), path: at.path().to_owned() });
@@ -70,12 +90,13 @@ fn limits(at: &At<'_>) -> Limits {
 fn admin(at: &At<'_>, taken: &mut Vec<Taken>) -> Admin {
     let keys = at.section(&schema::ADMIN);
     let address_at = keys.key("address");
-    let address = address_at.read(address).unwrap_or(ADMIN);
-    claim(taken, &address_at, address);
+    let address = claimed(taken, &address_at, ADMIN);
     let token_at = keys.key("token");
-    let token = token_at.read(token).flatten();
-    if token.is_none() && !address.ip().is_loopback() {
-        let problem = format!("{address} is open to other machines and there is no admin.token");
+    let read = token_at.read(token);
+    let without_token = read == Some(None) || !token_at.is_set();
+    let token = read.flatten();
+    if without_token && !address.ip().is_loopback() {
+        let problem = "the address is open to other machines and there is no admin.token";
         address_at.wrong(problem, "set admin.token, or listen on 127.0.0.1");
     }
     Admin { address, token }
@@ -85,7 +106,8 @@ fn admin(at: &At<'_>, taken: &mut Vec<Taken>) -> Admin {
 pub(super) fn address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| {
         let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok()).unwrap_or("8080");
-        Wrong::new("is not an address", format!("write address and port, as in 127.0.0.1:{port} or 0.0.0.0:{port}"))
+        Wrong::new("is not an address", "write address and port, as in 127.0.0.1:8080 or 0.0.0.0:8080")
+            .suggest(format!("write address and port, as in 127.0.0.1:{port} or 0.0.0.0:{port}"))
     })
 }
 

@@ -73,14 +73,20 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Why a text cannot be the value of its key; the cursor that reads it adds where it stands.
+///
+/// A text may come from a variable, and variables hold secrets: of the text itself nothing may be in
+/// `problem`, and of the remedies only in `suggestion`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
+    /// Goes on where the quoted text ends: `is not a duration`.
     pub(super) problem: String,
     pub(super) remedy: String,
+    /// A remedy made from the text; used instead of `remedy` where the text stands in the file.
+    pub(super) suggestion: Option<String>,
     pub(super) shown: Shown,
 }
 
-/// Whether a message may repeat the text it is about.
+/// Whether a message may repeat the text of the file that it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     Yes,
@@ -89,13 +95,23 @@ pub(super) enum Shown {
 }
 
 impl Wrong {
-    /// `problem` goes on where the quoted text ends: `is not a duration`.
     pub(super) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Wrong { problem: problem.into(), remedy: remedy.into(), shown: Shown::Yes }
+        Wrong { problem: problem.into(), remedy: remedy.into(), suggestion: None, shown: Shown::Yes }
     }
 
     /// The same for a text that may be a credential and is not repeated.
     pub(super) fn secret(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Wrong { shown: Shown::No, ..Wrong::new(problem, remedy) }
+    }
+
+    /// Adds a remedy made from the text.
+    pub(super) fn suggest(self, suggestion: impl Into<String>) -> Self {
+        Wrong { suggestion: Some(suggestion.into()), ..self }
+    }
+
+    /// Adds another thing that would be right.
+    pub(super) fn or(self, also: &str) -> Self {
+        let add = |remedy: String| format!("{remedy}, or {also}");
+        Wrong { remedy: add(self.remedy), suggestion: self.suggestion.map(add), ..self }
     }
 }

@@ -32,12 +32,16 @@ const MAX_CA: u64 = 4 << 20;
 const MAX_NAME: usize = 64;
 
 /// The origins, in the order of the file.
-pub(super) fn origins(at: &At<'_>) -> Vec<Arc<Origin>> {
+pub(super) fn origins(file: &Keys<'_>) -> Vec<Arc<Origin>> {
+    let at = file.key("origins");
     let remedy = "write origins: { web: { servers: [ \"http://127.0.0.1:3000\" ] } }";
-    if !at.is_set() {
+    if !at.is_set() && matches!(file.at().shape(), Shape::Absent | Shape::Map) {
         at.wrong("is missing: there is no backend to ask", remedy);
     }
     let entries = at.entries();
+    if at.shape() == Shape::Map && entries.is_empty() {
+        at.wrong("is empty: there is no backend to ask", remedy);
+    }
     entries.into_iter().map(|(name, at)| Arc::new(origin(name, &at))).collect()
 }
 
@@ -48,12 +52,19 @@ fn origin(name: &str, at: &At<'_>) -> Origin {
     }
     let keys = at.section(&schema::ORIGIN);
     let servers = servers(&keys);
+    let ca = ca(&keys.key("ca"));
+    // Servers with a mistake are not among `servers`, and may have been https.
+    let all_http = servers.iter().all(|server| server.scheme == Scheme::Http);
+    if ca.is_some() && all_http && servers.len() == keys.key("servers").items().len() {
+        let remedy = "write https:// servers, or take it out";
+        keys.key("ca").wrong("has no effect: no server of this origin is https://", remedy);
+    }
     let seconds = |key, default| keys.key(key).timeout(Duration::from_secs(default));
     Origin {
         name: name.into(),
         host_header: keys.key("host_header").read(host_header),
         public_scheme: keys.key("public_scheme").choice(&[("http", Scheme::Http), ("https", Scheme::Https)]),
-        ca: ca(&keys.key("ca"), &servers),
+        ca,
         user_agent: user_agent(&keys.key("user_agent")),
         servers,
         connect_timeout: seconds("connect_timeout", 2),
@@ -87,17 +98,13 @@ fn user_agent(at: &At<'_>) -> HeaderValue {
     at.read(names::header_value).unwrap_or(HeaderValue::from_static(USER_AGENT))
 }
 
-fn ca(at: &At<'_>, servers: &[Server]) -> Option<Ca> {
-    let ca = at.read(|text| read_ca(&at.cx.resolve(text)))?;
-    if !servers.is_empty() && servers.iter().all(|server| server.scheme == Scheme::Http) {
-        at.wrong("has no effect: no server of this origin is https://", "write https:// servers, or take it out");
-    }
-    Some(ca)
+fn ca(at: &At<'_>) -> Option<Ca> {
+    at.read(|text| read_ca(&at.cx.resolve(text)))
 }
 
 fn read_ca(path: &Path) -> Result<Ca, Wrong> {
     let pem = read_bounded(path).map_err(|error| {
-        Wrong::new(format!("cannot be read ({}: {error})", path.display()), "write a path relative to this file")
+        Wrong::new(format!("cannot be read ({error})"), "write the path of a file, relative to this one")
     })?;
     if pem.len() as u64 > MAX_CA {
         return Err(Wrong::new("is larger than 4MiB", "write a file that holds only certificates"));

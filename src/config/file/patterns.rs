@@ -30,7 +30,7 @@ enum Segment<'a> {
 /// Reads a pattern.
 pub(super) fn pattern(text: &str) -> Result<Pattern, Wrong> {
     whole(text)?;
-    let segments: Vec<Segment<'_>> = text[1..].split('/').map(segment).collect::<Result<_, _>>()?;
+    let segments = segments(text)?;
     let catch_all = segments.iter().position(|segment| matches!(segment, Segment::CatchAll(_)));
     if catch_all.is_some_and(|index| index + 1 < segments.len()) {
         return Err(Wrong::new("goes on behind a catch-all", "write {*rest} at the end, and {name} for one segment"));
@@ -38,6 +38,22 @@ pub(super) fn pattern(text: &str) -> Result<Pattern, Wrong> {
     unique_names(&segments)?;
     let shape: String = segments.iter().map(Segment::shape).collect();
     Ok(Pattern { text: text.into(), shape: shape.into() })
+}
+
+/// The segments; what is suggested for one of them is suggested as a whole pattern.
+fn segments(text: &str) -> Result<Vec<Segment<'_>>, Wrong> {
+    let mut segments = Vec::new();
+    let mut start = 1;
+    for part in text[1..].split('/') {
+        let end = start + part.len();
+        segments.push(segment(part).map_err(|wrong| Wrong {
+            suggestion:
+                wrong.suggestion.as_ref().map(|better| format!("write {}{better}{}", &text[..start], &text[end..])),
+            ..wrong
+        })?);
+        start = end + 1;
+    }
+    Ok(segments)
 }
 
 /// Mistakes that show before the segments are looked at.
@@ -56,7 +72,7 @@ fn whole(text: &str) -> Result<(), Wrong> {
         ));
     }
     if !text.starts_with('/') {
-        return Err(Wrong::new("does not begin with /", format!("write /{text}")));
+        return Err(Wrong::new("does not begin with /", "write / in front").suggest(format!("write /{text}")));
     }
     if text.contains(['?', '#']) {
         return Err(Wrong::new("is more than a path", "write the path alone; query: says which parameters count"));
@@ -66,7 +82,7 @@ fn whole(text: &str) -> Result<(), Wrong> {
 
 fn segment(text: &str) -> Result<Segment<'_>, Wrong> {
     if let Some(name) = text.strip_prefix(':') {
-        return Err(Wrong::new("writes a parameter with a colon", format!("write {{{name}}}")));
+        return Err(Wrong::new("writes a parameter with a colon", "write {name}").suggest(format!("{{{name}}}")));
     }
     let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else {
         return literal(text).map(Segment::Literal);
@@ -78,7 +94,7 @@ fn segment(text: &str) -> Result<Segment<'_>, Wrong> {
     if name.contains(':') {
         return Err(Wrong::new("puts a condition on a parameter", "write {name}; parameters take any text"));
     }
-    if inner.ends_with('*') {
+    if name.ends_with('*') {
         return Err(Wrong::new("has the * behind the name", "write {*rest}"));
     }
     if name.contains(['{', '}']) {
@@ -110,7 +126,8 @@ fn literal(text: &str) -> Result<&str, Wrong> {
     if normal == text {
         return Ok(text);
     }
-    Err(Wrong::new("is not in the normal form of paths, so that nothing would match it", format!("write {normal}")))
+    let problem = "is not in the normal form of paths, so that nothing would match it";
+    Err(Wrong::new(problem, "write unreserved characters as they are, others as %XX").suggest(normal))
 }
 
 /// Unreserved octets as they are, all others in upper case hex (RFC 3986 §6.2.2).
@@ -136,7 +153,7 @@ fn unique_names(segments: &[Segment<'_>]) -> Result<(), Wrong> {
     let twice = segments.iter().filter_map(Segment::name).find(|name| !seen.insert(*name));
     match twice {
         None => Ok(()),
-        Some(name) => Err(Wrong::new(format!("uses the name {name} twice"), "give each parameter a name of its own")),
+        Some(_) => Err(Wrong::new("uses a name twice", "give each parameter a name of its own")),
     }
 }
 
@@ -182,16 +199,16 @@ mod tests {
         let cases = [
             ("/café", "/caf%C3%A9"),
             ("/a b", "/a%20b"),
-            ("/%7euser", "~user"),
-            ("/%c3%a9", "%C3%A9"),
-            ("/a/:id", "{id}"),
+            ("/%7euser/x", "/~user/x"),
+            ("/x/%c3%a9", "/x/%C3%A9"),
+            ("/a/:id/b", "/a/{id}/b"),
             ("/a/*", "{*rest}"),
             ("a", "/a"),
         ];
         for (text, remedy) in cases {
             let wrong = pattern(text).expect_err(text);
-            let last = remedy.trim_start_matches('/');
-            assert!(wrong.remedy.contains(last), "{text}: {}", wrong.remedy);
+            let said = wrong.suggestion.unwrap_or(wrong.remedy);
+            assert!(said.contains(remedy), "{text}: {said}");
         }
     }
 

@@ -106,7 +106,7 @@ fn has_no_effect(key: &str, mode: CacheMode) -> Option<(&'static str, &'static s
 fn host(at: &At<'_>, known: &Known<'_>) -> Option<Box<str>> {
     let host = at.read(hosts::host)?;
     if known.hosts.is_some_and(|hosts| !hosts.contains(&host)) {
-        at.wrong(format!("\"{host}\" is not among the hosts that are served"), "add it to the hosts at the top");
+        at.wrong(format!("{} is not among the hosts that are served", at.quoted()), "add it to the hosts at the top");
     }
     Some(host)
 }
@@ -121,16 +121,17 @@ fn patterns(keys: &Keys<'_>, host: Option<&str>, claims: &mut claims::Claims) ->
         let place = if at.is_set() { &at } else { keys.at() };
         place.wrong("says nothing to match", "write match: /products/{id}, or match: /{*rest} for everything");
     }
-    let read = |item: &At<'_>| Some((item.clone(), item.need(pattern)?));
-    let patterns: Vec<_> = items.iter().filter_map(read).collect();
-    for (item, pattern) in &patterns {
-        claims.claim(item, host, pattern);
+    let mut patterns = Vec::new();
+    for item in &items {
+        let Some(pattern) = item.need(pattern) else { continue };
+        claims.claim(item, host, &pattern);
+        patterns.push(pattern);
     }
-    patterns.into_iter().map(|(_, pattern)| pattern).collect()
+    patterns
 }
 
 fn origin(at: &At<'_>, known: &Known<'_>) -> OriginId {
-    let names = || known.origins.iter().map(|origin| &*origin.name).collect::<Vec<_>>().join(", ");
+    let names = || known.origins.iter().take(10).map(|origin| &*origin.name).collect::<Vec<_>>().join(", ");
     let position = at.read(|name| {
         let position = known.origins.iter().position(|origin| &*origin.name == name);
         position.ok_or_else(|| Wrong::new("is not the name of an origin", format!("write one of: {}", names())))

@@ -30,7 +30,12 @@ impl At<'_> {
 
     /// A number of bytes within bounds.
     pub(in crate::config::file) fn size(&self, default: usize, bounds: RangeInclusive<usize>) -> usize {
-        self.read(|text| size(text, &bounds)).unwrap_or(default)
+        self.some_size(bounds).unwrap_or(default)
+    }
+
+    /// A number of bytes within bounds; `None` where the file says nothing, or nothing that is right.
+    pub(in crate::config::file) fn some_size(&self, bounds: RangeInclusive<usize>) -> Option<usize> {
+        self.read(|text| size(text, &bounds))
     }
 
     /// A whole number within bounds.
@@ -54,13 +59,17 @@ impl At<'_> {
     }
 }
 
-/// One of a few words.
-pub(in crate::config::file) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
     }
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    Err(Wrong::new("is not known here", format!("write {}", known.join(" or "))))
+    let remedy = match known.split_last() {
+        Some((last, [])) => format!("write {last}"),
+        Some((last, others)) => format!("write {} or {last}", others.join(", ")),
+        None => String::new(),
+    };
+    Err(Wrong::new("is not known here", remedy))
 }
 
 /// A duration within bounds.
@@ -69,7 +78,8 @@ pub(in crate::config::file) fn duration(text: &str, bounds: RangeInclusive<Durat
     let within = read.ok().filter(|duration| bounds.contains(duration));
     within.ok_or_else(|| match read {
         Err(UnitError::Form) => Wrong::new("is not a duration", "write for example 500ms, 60s, 10m, 1h, 1d"),
-        Err(UnitError::NoUnit) => Wrong::new("is a duration without a unit", format!("write for example {text}s")),
+        Err(UnitError::NoUnit) => Wrong::new("is a duration without a unit", "write for example 60s")
+            .suggest(format!("write for example {text}s")),
         Ok(_) | Err(UnitError::TooLarge) => {
             let [low, high] = [bounds.start(), bounds.end()].map(|bound| units::show_duration(*bound));
             Wrong::new("is out of bounds", format!("write {low} to {high}"))
@@ -82,9 +92,8 @@ fn size(text: &str, bounds: &RangeInclusive<usize>) -> Result<usize, Wrong> {
     let bytes = read.ok().and_then(|bytes| usize::try_from(bytes).ok());
     bytes.filter(|bytes| bounds.contains(bytes)).ok_or_else(|| match read {
         Err(UnitError::Form) => Wrong::new("is not a size", "write for example 512B, 64KiB, 512MiB, 10GiB"),
-        Err(UnitError::NoUnit) => {
-            Wrong::new("is a size without a unit", format!("write {text}B, {text}KiB or {text}MiB"))
-        }
+        Err(UnitError::NoUnit) => Wrong::new("is a size without a unit", "write for example 64KiB")
+            .suggest(format!("write {text}B, {text}KiB or {text}MiB")),
         Ok(_) | Err(UnitError::TooLarge) => {
             let [low, high] = [bounds.start(), bounds.end()].map(|bound| units::show_size(*bound as u64));
             Wrong::new("is out of bounds", format!("write {low} to {high}"))

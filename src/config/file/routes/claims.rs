@@ -10,7 +10,7 @@ pub(super) struct Claims(HashMap<(Option<Box<str>>, Box<str>), Claim>);
 
 struct Claim {
     line: usize,
-    text: Box<str>,
+    quoted: String,
 }
 
 impl Claims {
@@ -18,10 +18,10 @@ impl Claims {
     pub(super) fn claim(&mut self, at: &At<'_>, host: Option<&str>, pattern: &Pattern) {
         let key = (host.map(Into::into), pattern.shape.clone());
         if let Some(other) = self.0.get(&key) {
-            let problem = format!("{} matches the same paths as {} on line {}", pattern.text, other.text, other.line);
+            let problem = format!("{} matches the same paths as {} on line {}", at.quoted(), other.quoted, other.line);
             at.wrong(problem, "keep one of the two, or give them different hosts");
             return;
         }
-        self.0.insert(key, Claim { line: at.line(), text: pattern.text.clone() });
+        self.0.insert(key, Claim { line: at.line(), quoted: at.quoted() });
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Lifetime {
 pub(super) fn lifetime(keys: &Keys<'_>, mode: CacheMode) -> Lifetime {
     let revalidate = revalidate(&keys.key("revalidate"), mode);
     Lifetime {
-        revalidate,
+        revalidate: revalidate.unwrap_or(Revalidate::Never),
         respect: respect(&keys.key("respect"), revalidate),
         stale: stale(&keys.key("stale"), mode),
         not_found_ttl: keys.key("not_found_ttl").duration(NOT_FOUND_TTL, Duration::ZERO..=YEARS),
@@ -34,20 +34,19 @@ pub(super) fn lifetime(keys: &Keys<'_>, mode: CacheMode) -> Lifetime {
     }
 }
 
-fn revalidate(at: &At<'_>, mode: CacheMode) -> Revalidate {
-    let default = match mode {
-        CacheMode::Static => Revalidate::Never,
-        CacheMode::Off | CacheMode::Isr | CacheMode::Headers => Revalidate::FromHeaders { default: DEFAULT_TTL },
-    };
+/// `None` where there is a mistake.
+fn revalidate(at: &At<'_>, mode: CacheMode) -> Option<Revalidate> {
     let read = match at.shape() {
-        Shape::Absent => return default,
+        Shape::Absent if mode == CacheMode::Static => Some(Revalidate::Never),
+        Shape::Absent => Some(Revalidate::FromHeaders { default: DEFAULT_TTL }),
         Shape::Map => from_headers(at),
         Shape::Scalar | Shape::List => at.read(after),
     };
     if mode == CacheMode::Static && read.is_some_and(|read| read != Revalidate::Never) {
         at.wrong("has no effect with cache: static: its pages are kept until purged", "take it out, or use cache: isr");
+        return None;
     }
-    read.unwrap_or(default)
+    read
 }
 
 fn after(text: &str) -> Result<Revalidate, Wrong> {
@@ -55,7 +54,7 @@ fn after(text: &str) -> Result<Revalidate, Wrong> {
         "never" => Ok(Revalidate::Never),
         "headers" => Err(Wrong::new("needs a default", "write { from: headers, default: 60s }")),
         "0" | "0s" => Err(Wrong::new("keeps nothing", "use cache: off, or write at least 1ms")),
-        _ => duration(text, MILLISECOND..=YEARS).map(Revalidate::After),
+        _ => duration(text, MILLISECOND..=YEARS).map(Revalidate::After).map_err(|wrong| wrong.or("never")),
     }
 }
 
@@ -69,13 +68,13 @@ fn from_headers(at: &At<'_>) -> Option<Revalidate> {
     Some(Revalidate::FromHeaders { default: keys.key("default").duration(DEFAULT_TTL, MILLISECOND..=YEARS) })
 }
 
-fn respect(at: &At<'_>, revalidate: Revalidate) -> Respect {
+fn respect(at: &At<'_>, revalidate: Option<Revalidate>) -> Respect {
     let directive = |text: &str| match text {
         "private" | "no-store" => Ok(text.to_owned()),
         _ => Err(Wrong::new("cannot be respected", "write private, no-store or both")),
     };
     let named = at.set(directive);
-    if matches!(revalidate, Revalidate::FromHeaders { .. }) && !named.is_empty() {
+    if matches!(revalidate, Some(Revalidate::FromHeaders { .. })) && !named.is_empty() {
         at.wrong(
             "has no effect with lifetimes from headers: private and no-store always count there",
             "take it out, or write revalidate: 60s",
@@ -107,8 +106,6 @@ fn stale(at: &At<'_>, mode: CacheMode) -> StaleWindows {
 fn window(text: &str) -> Result<Window, Wrong> {
     match text {
         "forever" => Ok(Window::Forever),
-        _ => duration(text, Duration::ZERO..=YEARS)
-            .map(Window::For)
-            .map_err(|wrong| Wrong { remedy: format!("{}, or forever", wrong.remedy), ..wrong }),
+        _ => duration(text, Duration::ZERO..=YEARS).map(Window::For).map_err(|wrong| wrong.or("forever")),
     }
 }

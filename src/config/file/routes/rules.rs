@@ -1,6 +1,6 @@
 //! What tells pages of a route apart, what makes a request a bypass, and what is done to answers.
 
-use crate::config::file::cursor::{At, Shape, word};
+use crate::config::file::cursor::{At, Shape};
 use crate::config::file::mistake::Wrong;
 use crate::config::file::{names, schema};
 use crate::config::{BypassCookies, CacheMode, ClientCacheControl, NamePatterns, QueryRule, SetCookie, VaryRule};
@@ -19,13 +19,12 @@ const TOO_MANY_VALUES: [&str; 3] = ["user-agent", "referer", "dnt"];
 /// Which query parameters count.
 pub(super) fn query(at: &At<'_>, tracking: &NamePatterns) -> QueryRule {
     if at.shape() != Shape::List {
-        let words = [("all", ()), ("none", ())];
-        let rule = |text: &str| match word(text, &words) {
-            Ok(()) if text == "none" => Ok(QueryRule::None),
-            Ok(()) => Ok(QueryRule::All),
-            Err(wrong) => Err(Wrong { remedy: format!("write all, none or a list: [ {text} ]"), ..wrong }),
-        };
-        return at.read(rule).unwrap_or(QueryRule::All);
+        let read = at.read(|text| match text {
+            "all" => Ok(QueryRule::All),
+            "none" => Ok(QueryRule::None),
+            name => Err(all_none_or_list("all", name)),
+        });
+        return read.unwrap_or(QueryRule::All);
     }
     let mut names = at.set(|text| {
         let name = names::parameter(text)?;
@@ -36,6 +35,11 @@ pub(super) fn query(at: &At<'_>, tracking: &NamePatterns) -> QueryRule {
     });
     names.sort();
     if names.is_empty() { QueryRule::None } else { QueryRule::Only(names) }
+}
+
+fn all_none_or_list(all: &str, name: &str) -> Wrong {
+    Wrong::new("is not known here", format!("write {all}, none or a list of names"))
+        .suggest(format!("write {all}, none or a list: [ {name} ]"))
 }
 
 /// What a route keys on besides the URL. A cookie that makes a request a bypass cannot be in a key.
@@ -50,15 +54,13 @@ pub(super) fn vary(at: &At<'_>, bypass: &BypassCookies) -> VaryRule {
             "take it out, or let the origin send a page that suits all",
         );
     }
-    let cookies_at = keys.key("cookies");
-    let mut cookies = cookies_at.set(names::cookie);
+    let mut cookies = keys.key("cookies").set(|text| match names::cookie(text)? {
+        name if takes(bypass, &name) => {
+            Err(Wrong::new("is also in bypass.cookies, so no page is kept for it", "take it out of one of the two"))
+        }
+        name => Ok(name),
+    });
     cookies.sort();
-    for name in cookies.iter().filter(|name| takes(bypass, name)) {
-        cookies_at.wrong(
-            format!("{name} is also in bypass.cookies, so no page is kept for it"),
-            "take it out of one of the two",
-        );
-    }
     VaryRule { headers, cookies }
 }
 
@@ -82,7 +84,7 @@ pub(super) fn bypass_cookies(at: &At<'_>, mode: CacheMode) -> BypassCookies {
     let read = at.read(|text| match text {
         "any" => Ok(BypassCookies::Any),
         "none" => Ok(BypassCookies::None),
-        name => Err(Wrong::new("is not known here", format!("write any, none or a list: [ {name} ]"))),
+        name => Err(all_none_or_list("any", name)),
     });
     read.unwrap_or(default)
 }

@@ -13,6 +13,10 @@ pub(super) fn explain(text: &str, error: &ScanError) -> SyntaxError {
             format!("quote it, as in [ \"{}\" ]", quoted.path),
         );
     }
+    if let Some(line) = nearby(line).find(|line| nth_line(text, *line).is_some_and(has_unquoted_variable)) {
+        let problem = "is not valid YAML: a variable inside of [ ] or { } is not quoted";
+        return SyntaxError::new(line, problem, "quote it, as in [ \"${VAR}\" ]");
+    }
     if nth_line(text, line).is_some_and(|source| source.trim_start_matches(' ').starts_with('\t')) {
         return SyntaxError::new(line, "is indented with a tab", "indent with spaces");
     }
@@ -25,10 +29,14 @@ struct Unquoted {
     path: String,
 }
 
-/// `[ /a/{id} ]`: the brace opens a mapping in the middle of a text. Parsers notice it there or a
-/// line later.
+/// Parsers notice a mistake where it is or a line later.
+fn nearby(line: usize) -> impl Iterator<Item = usize> {
+    [line, line.saturating_sub(1)].into_iter()
+}
+
+/// `[ /a/{id} ]`: the brace opens a mapping in the middle of a text.
 fn path_to_quote(text: &str, line: usize) -> Option<Unquoted> {
-    [line, line.saturating_sub(1)].into_iter().find_map(|line| {
+    nearby(line).find_map(|line| {
         let path = unquoted_path(nth_line(text, line)?)?;
         Some(Unquoted { line, path: path.to_owned() })
     })
@@ -37,6 +45,12 @@ fn path_to_quote(text: &str, line: usize) -> Option<Unquoted> {
 fn unquoted_path(source: &str) -> Option<&str> {
     let (_, list) = source.split_once('[')?;
     list.split([',', '[', ']']).map(str::trim).find(|item| item.starts_with('/') && item.contains('{'))
+}
+
+/// `[ ${VAR} ]`: the same brace; in a block, as in `token: ${VAR}`, it is an ordinary character.
+fn has_unquoted_variable(source: &str) -> bool {
+    let Some((before, _)) = source.split_once("${") else { return false };
+    before.contains(['[', '{']) && before.trim_end().ends_with(['[', '{', ',', ':'])
 }
 
 fn nth_line(text: &str, line: usize) -> Option<&str> {
