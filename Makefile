@@ -1,0 +1,87 @@
+# Everything that is done with Breadbox outside of it. `make` alone lists the targets.
+#
+# A machine with Rust and make is enough: `setup` installs what else is needed where Debian's packages are.
+
+CARGO  ?= cargo
+CONFIG ?= proxy.yaml
+IMAGE  ?= breadbox
+
+# What a build needs besides Rust and make: a linker, and cmake for zlib-ng.
+BUILD_TOOLS    := cc cmake
+BUILD_PACKAGES := gcc libc6-dev cmake
+BENCH_PACKAGES := nginx-light wrk
+DJANGO_PACKAGES := python3 python3-venv wrk
+
+BACKENDS := target/backends
+BACKEND  ?= django next
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-bench setup-backends demo run build test check format lint docs benches bench backends docker
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+setup: ## Install what a build needs and this machine lacks
+	@tests/install $(BUILD_TOOLS) -- $(BUILD_PACKAGES)
+
+setup-bench: setup
+	@tests/install nginx wrk -- $(BENCH_PACKAGES)
+
+demo: build ## Breadbox in front of a built-in shop, on http://127.0.0.1:8080
+	target/release/breadbox demo
+
+run: build ## Breadbox as CONFIG says (default proxy.yaml)
+	target/release/breadbox run --config $(CONFIG)
+
+build: setup ## The release binary, target/release/breadbox
+	$(CARGO) build --release --locked
+
+test: setup ## Every test
+	$(CARGO) test --locked --doc
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run --locked --no-fail-fast; \
+	else \
+		set -x; $(CARGO) test --locked --no-fail-fast --lib --bins --tests; \
+	fi
+
+check: setup format lint docs benches test ## What has to pass before a change is taken
+
+format:
+	$(CARGO) fmt --check
+
+lint: setup
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+docs: setup
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+benches: setup
+	$(CARGO) build --locked --benches
+
+bench: setup-bench ## Measure against nginx, side by side
+	$(CARGO) bench --locked
+
+# The applications are real and come from their registries; everything lands below target/backends.
+backends: setup setup-backends ## Run in front of Django and Next.js (BACKEND=django for one of them)
+	$(CARGO) build --locked
+	tests/backends/run.py target/debug/breadbox $(BACKEND)
+
+setup-backends: $(addprefix $(BACKENDS)/,$(addsuffix .ready,$(BACKEND)))
+
+$(BACKENDS)/django.ready: tests/backends/django/requirements.txt
+	@tests/install python3 wrk -- $(DJANGO_PACKAGES)
+	@mkdir -p $(BACKENDS)
+	python3 -m venv $(BACKENDS)/venv
+	$(BACKENDS)/venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(BACKENDS)/next.ready: $(shell find tests/backends/next -type f)
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 9) ? 0 : 1)' || \
+		{ echo "Next.js needs Node.js 20.9 or newer, with npm; \`make backends BACKEND=django\` does without" >&2; exit 1; }
+	@mkdir -p $(BACKENDS)/next
+	cp -R tests/backends/next/. $(BACKENDS)/next
+	cd $(BACKENDS)/next && npm ci && NEXT_TELEMETRY_DISABLED=1 npm run build
+	@touch $@
+
+docker: ## The container image, IMAGE (default breadbox)
+	docker build --tag $(IMAGE) .
