@@ -61,7 +61,7 @@ benches: setup
 bench: setup-bench ## Measure against nginx, side by side
 	$(CARGO) bench --locked
 
-# The applications are real and come from their registries; everything lands below target/backends.
+# The applications are real; their frameworks come from PyPI and npm, and everything lands below target/backends.
 backends: setup setup-backends ## Run in front of Django and Next.js (BACKEND=django for one of them)
 	$(CARGO) build --locked
 	tests/backends/run.py target/debug/breadbox $(BACKEND)
@@ -80,7 +80,7 @@ $(BACKENDS)/next.ready: $(shell find tests/backends/next -type f)
 		{ echo "Next.js needs Node.js 20.9 or newer, with npm; \`make backends BACKEND=django\` does without" >&2; exit 1; }
 	@mkdir -p $(BACKENDS)/next
 	cp -R tests/backends/next/. $(BACKENDS)/next
-	cd $(BACKENDS)/next && npm ci && NEXT_TELEMETRY_DISABLED=1 npm run build
+	cd $(BACKENDS)/next && npm install --no-package-lock && NEXT_TELEMETRY_DISABLED=1 npm run build
 	@touch $@
 
 docker: ## The container image, IMAGE (default breadbox)

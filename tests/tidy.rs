@@ -316,5 +316,7 @@ fn the_scan_sees_what_it_should() {
     assert_eq!(forbidden_rooms(&fixture("config.rs", "use super::policy::Key;")).len(), 1);
     assert!(imports_pingora(&policy("use pingora_core::Result;")) && !imports_pingora(&policy("// pingora\n")));
     assert!(unwraps(&policy("fn f() { g().unwrap() }")) && !unwraps(&policy("fn f() { g().unwrap_or(1) }")));
-    assert!(!unwraps(&policy("fn f() {} #[cfg(test)] #[derive(Debug)] struct T { a: u8 } #[cfg(test)] mod t { fn f() { g().unwrap() } }")));
+    assert!(!unwraps(&policy(
+        "fn f() {} #[cfg(test)] #[derive(Debug)] struct T { a: u8 } #[cfg(test)] mod t { fn f() { g().unwrap() } }"
+    )));
 }

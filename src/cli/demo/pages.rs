@@ -1,7 +1,7 @@
 //! The shop's pages as HTML. They say what they are given and nothing else: no clock, no state. `maud`
 //! escapes every value.
 
-use super::catalogue::{PAGES, PRODUCTS, Price, Product};
+use super::catalogue::{PAGES, Price, Product};
 use maud::{DOCTYPE, Markup, html};
 use std::time::Duration;
 
@@ -35,9 +35,9 @@ pub(super) fn document(content: &Content, stamp: Stamp) -> String {
                 title { (content.title) " · The Bread Box Shop" }
                 link rel="icon" href="data:,";
                 link rel="stylesheet" href="/assets/style.css";
-                script src="/assets/page.js" defer {}
+                script type="module" src="/assets/page.js" {}
                 @if let Some(script) = content.script {
-                    script src={ "/assets/" (script) } defer {}
+                    script type="module" src={ "/assets/" (script) } {}
                 }
             }
             body {
@@ -95,7 +95,7 @@ fn loaf(hue: u32) -> Markup {
 pub(super) fn home(featured: impl Iterator<Item = (Product, Price)>) -> Content {
     let main = html! {
         h1 { "Everything around bread" }
-        p.lead { (PRODUCTS) " products. Each page takes this shop more than half a second to render; watch how long "
+        p.lead { "100,000 products. Each page takes this shop more than half a second to render; watch how long "
             "you wait for it." }
         (shelf(featured))
         p { a.button href="/products" { "All products" } }

@@ -58,7 +58,7 @@ impl Shop {
 
     async fn page(&self, segments: &[&str], query: Option<&str>) -> Response<Vec<u8>> {
         let content = match *segments {
-            [""] => Some(pages::home(self.priced((1..=12).filter_map(|n| ProductId::new(n * 8_000)).map(Product::of)))),
+            [""] => Some(pages::home(self.priced((1..=12).filter_map(|n| ProductId::new(n * 8_131)).map(Product::of)))),
             ["about"] => Some(pages::about()),
             ["cart"] => Some(pages::cart()),
             ["products"] => self.list(query),
