@@ -1,6 +1,6 @@
 //! From the text of `proxy.yaml` to a [`Config`]: every mistake at once, with file, line and key.
 //!
-//! The text becomes a tree that knows its lines ([`tree`]); a cursor walks it ([`cursor`]) and reads
+//! The text becomes a tree that knows its lines (`tree`); a cursor walks it (`cursor`) and reads
 //! each value with its bounds, noting what is wrong and going on; when all is read there is either a
 //! whole configuration or the list of mistakes. It reads the files that the configuration names (`ca`)
 //! and nothing else: no name is resolved and no socket opened.
