@@ -53,7 +53,7 @@ lint: setup
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 docs: setup
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --locked --no-deps --document-private-items
 
 benches: setup
 	$(CARGO) build --locked --benches
