@@ -6,6 +6,7 @@
 pub mod backoff;
 mod flight;
 mod gate;
+mod mishap;
 mod notices;
 pub mod origin;
 mod page;
@@ -35,12 +36,11 @@ const FLIGHT_SHARDS: usize = 64;
 type FlightShard = Mutex<HashMap<Key, Arc<Flight>, foldhash::quality::RandomState>>;
 
 /// One origin at run time.
-#[derive(Debug)]
 pub(crate) struct OriginState {
     /// Talks to it.
     pub(crate) client: OriginClient,
     /// Holds its renders within their limits.
-    pub(crate) scheduler: Arc<Scheduler>,
+    pub(crate) scheduler: Scheduler,
 }
 
 /// Everything a request needs: configuration, pages, renders.
@@ -111,7 +111,7 @@ impl Engine {
             .iter()
             .map(|origin| OriginState {
                 client: OriginClient::new(Arc::clone(origin)),
-                scheduler: Arc::new(Scheduler::new(origin.max_renders, origin.max_waiting, origin.queue_timeout)),
+                scheduler: Scheduler::new(origin.max_renders, origin.max_waiting, origin.queue_timeout),
             })
             .collect();
         Ok(Arc::new(Engine {
@@ -198,7 +198,7 @@ impl Engine {
     }
 
     /// Hands out the permits to ask this origin.
-    pub(crate) fn scheduler(&self, origin: OriginId) -> &Arc<Scheduler> {
+    pub(crate) fn scheduler(&self, origin: OriginId) -> &Scheduler {
         &self.origins[origin.0].scheduler
     }
 

@@ -30,7 +30,6 @@ const REMEMBERED_KEYS: usize = 65_536;
 const POPULAR_KEYS: usize = 65_536;
 
 /// Every page there is.
-#[derive(Debug)]
 pub struct Store {
     memory: Memory,
     variant_locks: Vec<Mutex<()>>,

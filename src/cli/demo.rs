@@ -8,6 +8,7 @@ mod pages;
 mod shop;
 
 use crate::config::Config;
+use crate::render::Notices;
 use anyhow::Context;
 use shop::Shop;
 use std::io::Write;
@@ -37,7 +38,8 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<()> {
     let shop = origin::start(Shop::new(RENDER_TIME)).context("cannot start the shop")?;
     let config = config(args, shop)?;
     std::io::stdout().write_all(what_to_try(args).as_bytes())?;
-    super::run::serve(config)
+    let notices = Notices::new(config.routes.len());
+    super::run::serve(config, notices)
 }
 
 fn config(args: &Args, shop: SocketAddr) -> anyhow::Result<Config> {

@@ -1,6 +1,9 @@
 //! `breadbox run`: finds the configuration that the arguments name and serves it.
 
 use crate::config::Config;
+use crate::front::Server;
+use crate::render::Notices;
+use crate::telemetry;
 use anyhow::bail;
 use http::Uri;
 use std::net::SocketAddr;
@@ -25,7 +28,10 @@ pub struct Args {
 
 /// Serves until it is told to stop. Fails where the configuration is wrong or an address cannot be used.
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    serve(config(&args)?)
+    let config = config(&args)?;
+    let routes = config.routes.len();
+    let notices = if args.origin.is_some() { Notices::plain(routes) } else { Notices::new(routes) };
+    serve(config, notices)
 }
 
 fn config(args: &Args) -> anyhow::Result<Config> {
@@ -71,8 +77,9 @@ fn origin_url(text: &str) -> Result<String, String> {
 }
 
 /// Serves `config` until it is told to stop.
-pub(super) fn serve(config: Config) -> anyhow::Result<()> {
-    crate::front::serve(config)
+pub(super) fn serve(config: Config, notices: Notices) -> anyhow::Result<()> {
+    telemetry::start()?;
+    Ok(Server::new(config, notices).run()?)
 }
 
 #[cfg(test)]

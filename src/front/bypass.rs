@@ -3,10 +3,12 @@
 
 use super::handler::{Ctx, Forward};
 use super::respond;
+use crate::policy::admission::{self, Incoming};
+use crate::policy::forwarded;
 use crate::policy::outcome::Served;
-use crate::policy::{admission, forwarded};
+use crate::render::origin::OriginClient;
 use crate::render::{Engine, is_html};
-use http::{HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -26,15 +28,34 @@ fn plan(ctx: &Ctx) -> pingora::Result<&Forward> {
 ///
 /// # Errors
 /// When no server's name resolves.
-pub(super) async fn peer(engine: &Engine, ctx: &Ctx) -> pingora::Result<Box<HttpPeer>> {
-    let origin = plan(ctx)?.origin;
-    engine.origins[origin.0].client.peer(ctx.attempts).await.map_err(|error| {
-        pingora::Error::because(ErrorType::ConnectError, "choosing a server", error).into_up()
-    })
+pub(super) async fn peer(engine: &Engine, session: &Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+    let client = &engine.origins[plan(ctx)?.origin.0].client;
+    let turn = ctx.turn.get_or_insert_with(|| client.turn());
+    let mut peer = client
+        .peer(turn, ctx.attempts)
+        .await
+        .map_err(|error| pingora::Error::because(ErrorType::ConnectError, "choosing a server", error).into_up())?;
+    if may_be_silent(&session.req_header().headers) {
+        OriginClient::allow_silence(&mut peer);
+    }
+    Ok(peer)
+}
+
+/// Whether the request asks for a stream whose next message may be long in coming.
+fn may_be_silent(headers: &HeaderMap) -> bool {
+    let accepts_events = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|value| memchr::memmem::find(value.as_bytes(), b"text/event-stream").is_some());
+    accepts_events || headers.contains_key(header::UPGRADE)
 }
 
 /// The next server is tried while there is one that has not been.
-pub(super) fn after_failed_connect(engine: &Engine, ctx: &mut Ctx, mut error: Box<pingora::Error>) -> Box<pingora::Error> {
+pub(super) fn after_failed_connect(
+    engine: &Engine,
+    ctx: &mut Ctx,
+    mut error: Box<pingora::Error>,
+) -> Box<pingora::Error> {
     ctx.attempts += 1;
     let servers = ctx.forward.as_ref().map_or(0, |forward| engine.config.origin(forward.origin).servers.len());
     error.set_retry(ctx.attempts < servers);
@@ -44,18 +65,17 @@ pub(super) fn after_failed_connect(engine: &Engine, ctx: &mut Ctx, mut error: Bo
 /// Sets the forwarding fields; everything else goes as it came.
 pub(super) fn prepare_request(
     engine: &Engine,
-    session: &Session,
+    incoming: &Incoming<'_>,
     request: &mut RequestHeader,
     ctx: &Ctx,
 ) -> pingora::Result<()> {
     let forward = plan(ctx)?;
-    let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(|addr| addr.ip());
-    let changes = forwarded::bypass_fields(&engine.config, &forward.plan, peer, &session.req_header().headers);
-    for name in &changes.removed {
+    let changes = forwarded::bypass_fields(&engine.config, &forward.plan, incoming);
+    for name in &changes.remove {
         request.remove_header(name);
     }
-    for (name, value) in changes.set.iter() {
-        request.insert_header(name.clone(), value.clone())?;
+    for (name, value) in changes.set {
+        request.insert_header(name, value)?;
     }
     Ok(())
 }
@@ -86,9 +106,7 @@ fn invalidate(engine: &Engine, session: &Session, response: &ResponseHeader, ctx
     let Some(forward) = &ctx.forward else { return };
     let location = response.headers.get(header::LOCATION).map(|value| value.as_bytes());
     let content_location = response.headers.get(header::CONTENT_LOCATION).map(|value| value.as_bytes());
-    for hash in
-        admission::invalidates(&engine.config, &engine.routes, &forward.plan, location, content_location)
-    {
+    for hash in admission::invalidates(&engine.config, &engine.routes, &forward.plan, location, content_location) {
         engine.store.invalidate(hash);
         engine.metrics.invalidated();
     }
@@ -134,9 +152,10 @@ pub(super) async fn failed(
 
 fn status_of(error: &pingora::Error) -> StatusCode {
     match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::TLSHandshakeTimedout | ErrorType::WriteTimedout => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
+        ErrorType::ConnectTimedout
+        | ErrorType::ReadTimedout
+        | ErrorType::TLSHandshakeTimedout
+        | ErrorType::WriteTimedout => StatusCode::GATEWAY_TIMEOUT,
         ErrorType::HTTPStatus(code) => StatusCode::from_u16(*code).unwrap_or(StatusCode::BAD_GATEWAY),
         _ => StatusCode::BAD_GATEWAY,
     }

@@ -3,8 +3,9 @@
 //! sends the head of a page together with its body, which pingora writes one after the other.
 
 use async_trait::async_trait;
-use pingora::protocols::digest::{GetProxyDigest, GetSocketDigest, GetTimingDigest, ProxyDigest, SocketDigest, TimingDigest};
 use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{GetProxyDigest, GetSocketDigest, GetTimingDigest, SocketDigest, TimingDigest};
 use pingora::protocols::{Peek, Shutdown, Ssl, UniqueID, UniqueIDType};
 use pingora::proxy::Session;
 use std::io;

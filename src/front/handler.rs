@@ -7,13 +7,14 @@ use super::lookup::{Lookup, Next};
 use super::respond;
 use crate::config::{Limits, OriginId, RouteId, Scheme};
 use crate::policy::Timestamp;
-use crate::policy::admission::{Admission, Bypass, Incoming, Wanted, admit};
-use crate::policy::outcome::{Forwarded, Outcome, Served};
+use crate::policy::admission::{Admission, Bypass, BypassReason, Incoming, Wanted, admit};
+use crate::policy::outcome::{Outcome, Served};
 use crate::render::Engine;
+use crate::render::origin::Turn;
 use crate::render::scheduler::Permit;
 use crate::telemetry::AccessEvent;
 use async_trait::async_trait;
-use http::{Method, StatusCode, header};
+use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -44,7 +45,8 @@ pub(super) struct Ctx {
     pub(super) sent_cookie: bool,
     /// How the request goes on to the origin, if it does.
     pub(super) forward: Option<Forward>,
-    /// Connection attempts made for it.
+    /// The order of servers it tries, and how many attempts it has made.
+    pub(super) turn: Option<Turn>,
     pub(super) attempts: usize,
     /// Its place under the origin's limit, where it needs one.
     pub(super) permit: Option<Permit>,
@@ -70,6 +72,7 @@ impl Ctx {
             },
             sent_cookie: false,
             forward: None,
+            turn: None,
             attempts: 0,
             permit: None,
             status: 0,
@@ -91,27 +94,32 @@ pub(super) struct Forward {
 
 impl Forward {
     /// A request that was looked up and goes on after all.
-    pub(super) fn of_wanted(wanted: &Wanted) -> Self {
-        Forward { origin: wanted.origin, plan: wanted.as_bypass() }
+    pub(super) fn of_wanted(wanted: &Wanted, reason: BypassReason) -> Self {
+        Forward { origin: wanted.origin, plan: wanted.bypass(reason) }
     }
 }
 
 impl Proxy {
-    /// Refuses what must not be served, admits the rest.
-    fn admit(&self, session: &Session) -> Admission {
+    /// The request as policy sees it.
+    pub(super) fn incoming<'a>(&self, session: &'a Session) -> Incoming<'a> {
         let request = session.req_header();
         let peer = session.client_addr().and_then(|addr| addr.as_inet()).map(|addr| addr.ip());
-        let incoming = Incoming {
+        Incoming {
             method: &request.method,
             target: request.raw_path(),
             headers: &request.headers,
             listener_scheme: self.scheme,
             peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-        };
-        admit(&self.engine.config, &self.engine.routes, &incoming)
+        }
     }
 
-    async fn refuse(&self, session: &mut Session, ctx: &mut Ctx, status: StatusCode, why: &'static str) -> pingora::Result<bool> {
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        status: StatusCode,
+        why: &'static str,
+    ) -> pingora::Result<bool> {
         ctx.outcome.detail = Some(why);
         session.set_keepalive(None);
         respond::error(session, ctx, status, None).await?;
@@ -121,7 +129,7 @@ impl Proxy {
     async fn look_up(&self, session: &mut Session, ctx: &mut Ctx, wanted: &Wanted) -> pingora::Result<bool> {
         ctx.route = Some(wanted.route);
         let headers = session.req_header().headers.clone();
-        let mut lookup = Lookup::new(&self.engine, wanted, headers).with_wish(ctx.now);
+        let mut lookup = Lookup::new(&self.engine, wanted, headers);
         match lookup.run(session, ctx).await? {
             Next::Answered => Ok(true),
             Next::Forward(forward) => {
@@ -162,24 +170,23 @@ impl ProxyHttp for Proxy {
         if let Err(bad) = self.check_head(session) {
             return self.refuse(session, ctx, bad.status, bad.reason).await;
         }
-        match self.admit(session) {
+        match admit(&self.engine.config, &self.engine.routes, &self.incoming(session)) {
             Admission::Malformed(why) => self.refuse(session, ctx, StatusCode::BAD_REQUEST, why).await,
             Admission::Misdirected => self.refuse(session, ctx, StatusCode::MISDIRECTED_REQUEST, "host").await,
             Admission::Lookup(wanted) => self.look_up(session, ctx, &wanted).await,
             Admission::Bypass(plan) => {
                 ctx.route = plan.route;
                 ctx.outcome.served = Served::Bypass;
-                let by_method = plan.reason.is_method();
-                ctx.outcome.forwarded = Some(if by_method { Forwarded::Method } else { Forwarded::Bypass });
-                ctx.outcome.detail = (!by_method).then(|| plan.reason.as_str());
+                ctx.outcome.forwarded = Some(plan.reason.forwarded());
+                ctx.outcome.detail = (plan.reason != BypassReason::Method).then(|| plan.reason.as_str());
                 ctx.forward = Some(Forward { origin: plan.origin, plan });
                 Ok(false)
             }
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
-        bypass::peer(&self.engine, ctx).await
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+        bypass::peer(&self.engine, session, ctx).await
     }
 
     async fn upstream_request_filter(
@@ -188,7 +195,7 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        bypass::prepare_request(&self.engine, session, request, ctx)
+        bypass::prepare_request(&self.engine, &self.incoming(session), request, ctx)
     }
 
     fn fail_to_connect(
@@ -231,23 +238,26 @@ impl ProxyHttp for Proxy {
         bypass::failed(&self.engine, session, error, ctx).await
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&pingora::Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, _error: Option<&pingora::Error>, ctx: &mut Ctx) {
         if ctx.forward.is_some() {
             ctx.bytes = session.body_bytes_sent() as u64;
             ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());
         }
-        let took = ctx.started.elapsed();
-        self.engine.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, took);
+        let duration = ctx.started.elapsed();
+        self.engine.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, duration);
+        if !AccessEvent::is_heard() {
+            return;
+        }
+        let host = session.req_header().headers.get(header::HOST);
         AccessEvent {
-            method: &session.req_header().method,
-            host: session.req_header().headers.get(header::HOST).map_or(b"", |host| host.as_bytes()),
+            method: session.req_header().method.as_str(),
+            host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
             path: session.req_header().uri.path(),
             route: ctx.route.map_or("", |id| &self.engine.config.route(id).name),
             status: ctx.status,
             outcome: &ctx.outcome,
             bytes: ctx.bytes,
-            took,
-            aborted: error.is_some(),
+            duration,
         }
         .emit();
     }

@@ -4,7 +4,7 @@
 //! have its listener's limits, and a stop waits for connections instead of a fixed time.
 
 use pingora::protocols::GetSocketDigest;
-use pingora::protocols::digest::SocketDigest;
+use pingora::protocols::SocketDigest;
 use pingora::protocols::l4::stream::Stream;
 use std::io;
 use std::net::SocketAddr;
@@ -79,11 +79,7 @@ impl Drop for OpenConnection {
 }
 
 /// Takes connections until `stop` says so; then the socket is closed.
-pub(super) async fn accept(
-    listener: TcpListener,
-    mut stop: watch::Receiver<bool>,
-    serve: impl Fn(Stream, SocketAddr),
-) {
+pub(super) async fn accept(listener: TcpListener, mut stop: watch::Receiver<bool>, serve: impl Fn(Stream, SocketAddr)) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

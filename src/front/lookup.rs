@@ -3,10 +3,12 @@
 use super::handler::{Ctx, Forward};
 use super::respond;
 use crate::config::{CacheMode, Route};
-use crate::policy::admission::Wanted;
+use crate::policy::admission::{BypassReason, Wanted};
+use crate::policy::cache_control::RequestDirectives;
+use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
-use crate::policy::{Key, Page, freshness, render_request, vary};
+use crate::policy::{Key, Page, Timestamp, freshness, render_request, vary};
 use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Told, Waiter};
 use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
@@ -38,20 +40,15 @@ pub(super) struct Lookup<'a> {
     route: &'a Route,
     wanted: &'a Wanted,
     headers: HeaderMap,
-    wish: ClientWish,
-    only_if_cached: bool,
+    /// The client's own directives, where the route honours them.
+    directives: Option<RequestDirectives>,
 }
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(engine: &'a Arc<Engine>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
-        Lookup {
-            engine,
-            route: engine.config.route(wanted.route),
-            wanted,
-            headers,
-            wish: ClientWish::Anything,
-            only_if_cached: false,
-        }
+        let route = engine.config.route(wanted.route);
+        let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
+        Lookup { engine, route, wanted, headers, directives }
     }
 
     /// Answers the request, or says how it is to be forwarded.
@@ -83,7 +80,9 @@ impl<'a> Lookup<'a> {
                 }
                 (Verdict::BackingOff { until }, _) => {
                     let wait = until.since(ctx.now);
-                    return self.fail(session, ctx, StatusCode::SERVICE_UNAVAILABLE, wait, "backoff", seen.missing).await;
+                    return self
+                        .fail(session, ctx, StatusCode::SERVICE_UNAVAILABLE, wait, "backoff", seen.missing)
+                        .await;
                 }
                 (Verdict::NotCached, _) => {
                     ctx.outcome.served = Served::Refused;
@@ -116,13 +115,26 @@ impl<'a> Lookup<'a> {
 
     fn decide(&self, seen: &Seen, ctx: &Ctx) -> Verdict {
         let page = seen.page.as_deref();
+        let (wish, only_if_cached) = self.wish(page, ctx.now);
         let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, &self.headers));
         let state = KeyState {
             uncacheable: self.engine.store.is_uncacheable(&seen.flight, ctx.now),
             backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, ctx.now),
-            only_if_cached: self.only_if_cached,
+            only_if_cached,
         };
-        lookup::decide(page, seen.missing, self.wish, varies, &state, ctx.now)
+        lookup::decide(page, seen.missing, wish, varies, &state, ctx.now)
+    }
+
+    /// What the client's own directives ask for, and whether it wants nothing but what is stored.
+    fn wish(&self, page: Option<&Page>, now: Timestamp) -> (ClientWish, bool) {
+        let Some(directives) = &self.directives else { return (ClientWish::Anything, false) };
+        let wish = match freshness::satisfies(directives, page.map(|page| &page.lifetime), now) {
+            Demand::Page => ClientWish::Anything,
+            Demand::Stale => ClientWish::StaleAllowed,
+            Demand::Validate | Demand::Unavailable => ClientWish::Validated,
+            Demand::Forward => ClientWish::Unstored,
+        };
+        (wish, directives.only_if_cached)
     }
 
     fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
@@ -132,10 +144,7 @@ impl<'a> Lookup<'a> {
             key: seen.flight.clone(),
             request: render_request::build(&self.engine.config, self.wanted, &self.headers),
             asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
-            asker: Asker {
-                authorized: self.headers.contains_key(header::AUTHORIZATION),
-                sent_cookie: ctx.sent_cookie,
-            },
+            asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: ctx.sent_cookie },
             prior: seen.page.clone(),
         }
     }
@@ -277,12 +286,7 @@ impl<'a> Lookup<'a> {
 
     /// The request waited for an answer that turned out not to be for it: it goes to the origin
     /// itself, at once but under the origin's limit.
-    async fn forward_in_turn(
-        &self,
-        session: &mut Session,
-        ctx: &mut Ctx,
-        why: BypassDetail,
-    ) -> pingora::Result<Next> {
+    async fn forward_in_turn(&self, session: &mut Session, ctx: &mut Ctx, why: BypassDetail) -> pingora::Result<Next> {
         let scheduler = self.engine.scheduler(self.wanted.origin);
         match scheduler.acquire(crate::render::scheduler::Class::Miss).await {
             Ok(permit) => {
@@ -301,34 +305,17 @@ impl<'a> Lookup<'a> {
         ctx.outcome.forwarded = Some(Forwarded::Bypass);
         ctx.outcome.collapsed = false;
         ctx.outcome.detail = Some(why.as_str());
-        Next::Forward(Forward::of_wanted(self.wanted))
+        let reason = match why {
+            BypassDetail::Uncacheable | BypassDetail::Unstored => BypassReason::Uncacheable,
+            BypassDetail::Vary => BypassReason::Vary,
+        };
+        Next::Forward(Forward::of_wanted(self.wanted, reason))
     }
 
     /// Ranges and conditionals are answered from a whole page.
     fn needs_whole_page(&self) -> bool {
-        [
-            header::RANGE,
-            header::IF_NONE_MATCH,
-            header::IF_MODIFIED_SINCE,
-            header::IF_MATCH,
-            header::IF_UNMODIFIED_SINCE,
-        ]
-        .iter()
-        .any(|name| self.headers.contains_key(name))
-    }
-}
-
-impl Lookup<'_> {
-    /// Takes the client's own directives into account, where the route honours them.
-    pub(super) fn with_wish(mut self, now: crate::policy::Timestamp) -> Self {
-        if !self.route.honour_request_cache_control {
-            return self;
-        }
-        let directives = crate::policy::cache_control::RequestDirectives::parse(&self.headers);
-        self.only_if_cached = directives.only_if_cached;
-        if let Some(page) = self.look().page {
-            self.wish = freshness::wish(&directives, &page.lifetime, now);
-        }
-        self
+        [header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE]
+            .iter()
+            .any(|name| self.headers.contains_key(name))
     }
 }

@@ -7,7 +7,7 @@ use super::error_page::{self, Media};
 use super::guard::Guarded;
 use super::handler::Ctx;
 use crate::policy::outcome::Outcome;
-use crate::policy::range::{self, RangeAnswer};
+use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, cache_status, freshness};
 use crate::render::{Head, Waiter};
@@ -31,7 +31,7 @@ pub(super) async fn page(
 ) -> pingora::Result<()> {
     let request = session.req_header();
     let is_head = request.method == Method::HEAD;
-    match validation::evaluate(&request.method, &request.headers, page.status, &page.fields) {
+    match validation::evaluate(&request.method, &request.headers, page.status, &page.fields, page.lifetime.born) {
         Precondition::Proceed => {}
         Precondition::NotModified => {
             let fields = validation::not_modified_fields(&page.fields);
@@ -43,16 +43,15 @@ pub(super) async fn page(
         }
     }
     let length = page.body.len() as u64;
-    let ranges = if is_head { RangeAnswer::Whole } else {
-        range::evaluate(&request.headers, page.status, &page.fields, length)
-    };
+    let ranges =
+        if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, page.status, &page.fields, length) };
     let (mut head, body) = match ranges {
         RangeAnswer::Whole => (start(page.status, &page.fields, ctx, Some(page))?, page.body.clone()),
         RangeAnswer::Single(range) => single_range(ctx, page, &range)?,
         RangeAnswer::Multiple(ranges) => several_ranges(ctx, page, &ranges)?,
         RangeAnswer::Unsatisfiable => {
             let mut head = start(StatusCode::RANGE_NOT_SATISFIABLE, &Fields::new(), ctx, Some(page))?;
-            head.insert_header(header::CONTENT_RANGE, format!("bytes */{length}"))?;
+            head.insert_header(header::CONTENT_RANGE, multipart::unsatisfied_content_range(length))?;
             (head, Bytes::new())
         }
     };
@@ -63,27 +62,17 @@ pub(super) async fn page(
 
 fn single_range(ctx: &Ctx, page: &Page, range: &std::ops::Range<u64>) -> pingora::Result<(ResponseHeader, Bytes)> {
     let mut head = start(StatusCode::PARTIAL_CONTENT, &page.fields, ctx, Some(page))?;
-    head.insert_header(header::CONTENT_RANGE, range::content_range(range, page.body.len() as u64))?;
-    Ok((head, part(&page.body, range)))
+    head.insert_header(header::CONTENT_RANGE, multipart::content_range(range, page.body.len() as u64))?;
+    Ok((head, multipart::part(&page.body, range)))
 }
 
-fn several_ranges(
-    ctx: &Ctx,
-    page: &Page,
-    ranges: &[std::ops::Range<u64>],
-) -> pingora::Result<(ResponseHeader, Bytes)> {
+fn several_ranges(ctx: &Ctx, page: &Page, ranges: &[std::ops::Range<u64>]) -> pingora::Result<(ResponseHeader, Bytes)> {
     let boundary = format!("{:032x}", rand::random::<u128>());
     let mut head = start(StatusCode::PARTIAL_CONTENT, &page.fields, ctx, Some(page))?;
     let content_type = page.fields.get(&header::CONTENT_TYPE);
-    let body = range::multipart(&page.body, ranges, content_type, &boundary);
-    head.insert_header(header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"))?;
-    Ok((head, body))
-}
-
-fn part(body: &Bytes, range: &std::ops::Range<u64>) -> Bytes {
-    let end = usize::try_from(range.end).unwrap_or(body.len()).min(body.len());
-    let start = usize::try_from(range.start).unwrap_or(end).min(end);
-    body.slice(start..end)
+    let body = multipart::body(&boundary, content_type, ranges, &page.body).concat();
+    head.insert_header(header::CONTENT_TYPE, multipart::content_type(&boundary))?;
+    Ok((head, Bytes::from(body)))
 }
 
 /// Streams a render to the request as it arrives. Returns whether the body arrived whole.

@@ -4,9 +4,9 @@
 use super::guard::Guarded;
 use super::handler::Proxy;
 use super::listen::{self, Connections};
-use crate::admin;
+use crate::admin::AdminApp;
 use crate::config::{Config, Limits, Scheme};
-use crate::metrics::{Metrics, StoreReading};
+use crate::metrics::Metrics;
 use crate::render::{Engine, Notices};
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
@@ -45,38 +45,28 @@ pub struct Server {
     notices: Notices,
 }
 
-/// The listeners' addresses as they were bound.
-#[derive(Clone, Debug)]
-pub struct Bound {
-    /// The public listeners, in the order of the file.
-    pub public: Vec<SocketAddr>,
-    /// The admin listener.
-    pub admin: SocketAddr,
-}
-
 impl Server {
     /// Serves this configuration.
     pub fn new(config: Config, notices: Notices) -> Self {
         Server { config: Arc::new(config), notices }
     }
 
-    /// Serves until SIGTERM or SIGINT, then finishes what is in flight. `announce` is told the bound
-    /// addresses as soon as every listener is open.
+    /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
     ///
     /// # Errors
     /// When it cannot start.
-    pub fn run(self, announce: impl FnOnce(&Bound)) -> Result<(), ServerError> {
+    pub fn run(self) -> Result<(), ServerError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.config.threads.get())
             .thread_name("breadbox")
             .enable_all()
             .build()?;
-        let result = runtime.block_on(self.serve(announce));
+        let result = runtime.block_on(self.serve());
         runtime.shutdown_background();
         result
     }
 
-    async fn serve(self, announce: impl FnOnce(&Bound)) -> Result<(), ServerError> {
+    async fn serve(self) -> Result<(), ServerError> {
         let config = self.config;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -86,14 +76,13 @@ impl Server {
         observe(&engine);
         let (stop, stopping) = watch::channel(false);
         let connections = Arc::new(Connections::default());
-        let mut bound = Bound { public: Vec::new(), admin: config.admin.address };
         let mut signals = Signals::new()?;
         let mut proxies = Vec::new();
         let mut accepting = Vec::new();
         for (index, listener) in config.listeners.iter().enumerate() {
             let (socket, address) = bind(listener.address)?;
             let proxy = proxy(&engine, listener.limits.clone());
-            bound.public.push(address);
+            announce("public", address);
             proxies.push(Arc::clone(&proxy));
             let public = Public {
                 proxy,
@@ -103,21 +92,17 @@ impl Server {
                 stopping: stopping.clone(),
                 index,
             };
-            accepting.push(tokio::spawn(listen::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
+            accepting
+                .push(tokio::spawn(listen::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
         }
         let (socket, address) = bind(config.admin.address)?;
-        bound.admin = address;
-        let app = Arc::new(admin::app(&config, Arc::clone(&metrics)));
+        announce("admin", address);
+        let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&metrics)));
         let admin_stop = stopping.clone();
         let admin = tokio::spawn(listen::accept(socket, admin_stop.clone(), move |stream, _| {
             tokio::spawn(serve_admin(Arc::clone(&app), stream, admin_stop.clone()));
         }));
-        for address in &bound.public {
-            tracing::info!(listener = "public", %address, "listening");
-        }
-        tracing::info!(listener = "admin", address = %bound.admin, "listening");
         metrics.health().enter(crate::metrics::Phase::Running);
-        announce(&bound);
 
         let name = signals.stop().await;
         tracing::info!(signal = name, open = connections.open(), "stopping");
@@ -153,15 +138,15 @@ fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), Se
     listen::bind(address).map_err(|error| ServerError::Bind { address, error })
 }
 
+fn announce(listener: &'static str, address: SocketAddr) {
+    tracing::info!(listener, %address, "listening");
+}
+
 fn observe(engine: &Arc<Engine>) {
     let store = Arc::downgrade(engine);
-    engine.metrics.observe_store(move || {
-        store.upgrade().map(|engine| engine.store_reading()).unwrap_or_default()
-    });
+    engine.metrics.observe_store(move || store.upgrade().map(|engine| engine.store_reading()).unwrap_or_default());
     let keys = Arc::downgrade(engine);
-    engine.metrics.observe_backoff_keys(move || {
-        keys.upgrade().map_or(0, |engine| engine.backing_off() as u64)
-    });
+    engine.metrics.observe_backoff_keys(move || keys.upgrade().map_or(0, |engine| engine.backing_off() as u64));
 }
 
 fn proxy(engine: &Arc<Engine>, limits: Limits) -> Arc<HttpProxy<Proxy>> {
@@ -214,7 +199,11 @@ async fn serve_connection(proxy: &Arc<HttpProxy<Proxy>>, guarded: Guarded, stopp
     }
 }
 
-async fn serve_admin(app: Arc<impl HttpServerApp + Send + Sync + 'static>, stream: pingora::protocols::l4::stream::Stream, stopping: ShutdownWatch) {
+async fn serve_admin(
+    app: Arc<impl HttpServerApp + Send + Sync + 'static>,
+    stream: pingora::protocols::l4::stream::Stream,
+    stopping: ShutdownWatch,
+) {
     let guarded = Guarded::new(stream, Duration::from_secs(10), Duration::from_secs(60));
     let phase = Arc::clone(guarded.phase());
     let mut session = ServerSession::new_http1(Box::new(guarded) as Stream);

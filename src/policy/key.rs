@@ -75,6 +75,11 @@ impl Key {
         &self.bytes[..self.base_len]
     }
 
+    /// The key of the URI alone, if this one names a variant.
+    pub fn base(&self) -> Option<Key> {
+        (!self.variant_bytes().is_empty()).then(|| Key::of(self.uri()))
+    }
+
     /// The components of the variant; empty where there is none.
     pub fn variant_bytes(&self) -> &[u8] {
         &self.bytes[self.base_len..]

@@ -17,6 +17,8 @@ pub enum ClientWish {
     Validated,
     /// A page that is stale by no more than the client allows: it may be served without a refresh.
     StaleAllowed,
+    /// An answer of the origin that is not stored (`no-store`).
+    Unstored,
 }
 
 /// What is known of a key besides its page.
@@ -78,6 +80,8 @@ pub enum Otherwise {
 pub enum BypassDetail {
     /// The key is remembered as uncacheable.
     Uncacheable,
+    /// The client wants nothing stored (`no-store`).
+    Unstored,
     /// The page varies on a field that the route does not key on, and the request carries it.
     Vary,
 }
@@ -87,6 +91,7 @@ impl BypassDetail {
     pub const fn as_str(self) -> &'static str {
         match self {
             BypassDetail::Uncacheable => "uncacheable",
+            BypassDetail::Unstored => "no-store",
             BypassDetail::Vary => "vary",
         }
     }
@@ -131,6 +136,9 @@ pub fn decide(
 ) -> Verdict {
     if varies_unkeyed {
         return Verdict::Bypass(BypassDetail::Vary);
+    }
+    if wish == ClientWish::Unstored {
+        return Verdict::Bypass(BypassDetail::Unstored);
     }
     let Some(page) = page else { return without_page(missing, state, now) };
     let freshness = Freshness::of(&page.lifetime, now);

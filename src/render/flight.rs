@@ -263,8 +263,7 @@ impl Flight {
         let mut state = self.state.lock();
         state.pipe = Some(window);
         let starter_comes = state.starter_waits;
-        let push =
-            if state.readers.is_empty() && !starter_comes { Push::Abandoned } else { Push::Wanted };
+        let push = if state.readers.is_empty() && !starter_comes { Push::Abandoned } else { Push::Wanted };
         drop(state);
         self.changed.notify_waiters();
         push

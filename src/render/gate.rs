@@ -34,15 +34,31 @@ pub(crate) enum Gate {
     /// It becomes the page.
     Keep(Lifetime),
     /// Good, but not to be shared.
-    Uncacheable(storability::Reason),
-    /// Endless by nature: one client, no end.
-    EventStream,
+    Uncacheable(NotShared),
     /// The origin's own refusal or failure: to those who wait for it as it came.
     Refusal(Backoff),
     /// The same, where it may be personal: to the one who asked.
     PrivateRefusal(Backoff),
     /// Not an answer to this question; nobody gets it.
     Unexpected,
+}
+
+/// Why a good answer is not shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotShared {
+    /// Policy says so.
+    Policy(storability::Reason),
+    /// It is endless by nature.
+    EventStream,
+    /// React Server Components under a key without `RSC`, or HTML under one with it (FRAMEWORKS.md 1).
+    Component,
+}
+
+impl NotShared {
+    /// Whether every answer for the key would be the same, rather than only that to this request.
+    pub(crate) fn is_of_the_answer(self) -> bool {
+        self != NotShared::Policy(storability::Reason::Authorization)
+    }
 }
 
 /// Whether the key waits before it is tried again.
@@ -60,7 +76,7 @@ pub(crate) fn judge(case: &Circumstances<'_>, answer: &Answer<'_>) -> Gate {
         return not_modified(case, answer);
     }
     if is_event_stream(answer.fields) && answer.status.is_success() {
-        return Gate::EventStream;
+        return Gate::Uncacheable(NotShared::EventStream);
     }
     if case.route.cache == CacheMode::Headers { shared_cache(case, answer) } else { anonymous(case, answer) }
 }
@@ -82,7 +98,7 @@ fn anonymous(case: &Circumstances<'_>, answer: &Answer<'_>) -> Gate {
         status if status.is_client_error() => Gate::Refusal(Backoff::None),
         // 201, 204, 206 and the like do not answer a plain GET for a page: they never replace one.
         status if status.is_success() && !has_servable(case, answer.received_at) => {
-            Gate::Uncacheable(storability::Reason::Status)
+            Gate::Uncacheable(NotShared::Policy(storability::Reason::Status))
         }
         _ => Gate::Unexpected,
     }
@@ -107,7 +123,7 @@ fn refusal(case: &Circumstances<'_>, backoff: Backoff) -> Gate {
 fn keep(case: &Circumstances<'_>, answer: &Answer<'_>) -> Gate {
     match storability::judge(case.route, case.authorized, answer, case.spread) {
         Storability::Store(lifetime) => Gate::Keep(lifetime),
-        Storability::Uncacheable(reason) => Gate::Uncacheable(reason),
+        Storability::Uncacheable(reason) => Gate::Uncacheable(NotShared::Policy(reason)),
     }
 }
 
@@ -131,6 +147,11 @@ fn is_empty_html(fields: &Fields) -> bool {
 /// Whether the answer says that it is HTML.
 pub(crate) fn is_html(fields: &Fields) -> bool {
     content_type_is(fields, "text/html")
+}
+
+/// Whether the answer says that it is a payload of React Server Components.
+pub(crate) fn is_component(fields: &Fields) -> bool {
+    content_type_is(fields, "text/x-component")
 }
 
 fn content_type_is(fields: &Fields, wanted: &str) -> bool {

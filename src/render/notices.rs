@@ -1,10 +1,9 @@
 //! What an operator is told once per route: why pages of it are not stored, or why they are although
 //! the response asked otherwise, and the lines of `proxy.yaml` that change it.
 
-use crate::config::{CacheMode, Config, Revalidate, RouteId};
-use crate::policy::cache_control::ResponseDirectives;
-use crate::policy::storability::Reason;
+use crate::config::{CacheMode, Config, RouteId};
 use crate::policy::Fields;
+use crate::policy::storability::{self, Reason};
 use crate::telemetry::{Notice, Once};
 use http::{HeaderName, header};
 
@@ -58,16 +57,7 @@ impl Notices {
     /// An answer was kept: say so if its headers asked otherwise.
     pub(crate) fn kept(&self, config: &Config, id: RouteId, fields: &Fields) {
         let route = config.route(id);
-        let config_decides = match route.cache {
-            CacheMode::Static => true,
-            CacheMode::Isr => !matches!(route.revalidate, Revalidate::FromHeaders { .. }),
-            CacheMode::Headers | CacheMode::Off => false,
-        };
-        if !config_decides {
-            return;
-        }
-        let directives = ResponseDirectives::parse(fields.get_all(&header::CACHE_CONTROL));
-        if (directives.forbids_sharing()) && self.is_first(id, Notice::ConfigDecides) {
+        if storability::overrules(route, fields) && self.is_first(id, Notice::ConfigDecides) {
             tracing::info!(
                 route = %route.name,
                 "pages are stored although their Cache-Control says private or no-store, because the file decides; \

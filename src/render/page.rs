@@ -4,13 +4,12 @@ use super::Order;
 use super::flight::{Head, HeadKind};
 use super::gate;
 use super::origin::{Answer as Arriving, Framing};
-use crate::config::{CacheMode, Revalidate, Route};
+use crate::config::{CacheMode, Route};
 use crate::policy::storability::{self, Answer, Storability};
 use crate::policy::vary::{self, Selecting, VaryStar};
-use crate::policy::{Fields, Key, Lifetime, Page, PurgeSeq, Validators, merge, tags, validation};
+use crate::policy::{Fields, Key, Lifetime, Page, PurgeSeq, Validators, hop_by_hop, merge, tags, validation};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use std::time::Duration;
 
 /// Everything of a page but its body.
 pub(super) struct Recipe {
@@ -39,8 +38,7 @@ impl Recipe {
         purge_seq: PurgeSeq,
     ) -> Result<Self, VaryStar> {
         let shared = route.cache == CacheMode::Headers;
-        let selecting =
-            if shared { vary::selecting(answer.fields, &order.asked_with)? } else { Box::default() };
+        let selecting = if shared { vary::selecting(answer.fields, &order.asked_with)? } else { Box::default() };
         let base = if shared { order.key.base().unwrap_or_else(|| order.key.clone()) } else { order.key.clone() };
         let key = if selecting.is_empty() {
             base
@@ -51,10 +49,10 @@ impl Recipe {
         Ok(Recipe {
             key,
             status: answer.status,
-            fields: detached(&storability::stored_fields(route, answer.fields)),
+            fields: detached(&storability::stored_fields(route, answer)),
             lifetime,
             origin_validators: validation::validators(answer.fields),
-            tags: tags::parse(&route.tag_headers, answer.fields),
+            tags: tags::parse(&route.tag_headers, answer.fields).kept,
             purge_seq,
             selecting,
             unkeyed_vary: if shared { Box::default() } else { vary::unkeyed(route, answer.fields) },
@@ -115,100 +113,46 @@ pub(super) struct Renewed {
 }
 
 /// The prior page as a 304 renews it (RFC 9111 §4.3.4; FRAMEWORKS.md 6).
-pub(super) fn renewed(route: &Route, prior: &Page, answer: &Answer<'_>, seq: PurgeSeq, spread: f64) -> Renewed {
-    let fields = detached(&merge::merge_not_modified(route, prior, answer));
-    let shared = route.cache == CacheMode::Headers;
-    let judged_fields = if shared { with_age_of(&fields, answer.fields) } else { answer.fields.clone() };
-    let judged = storability::judge(
-        route,
-        false,
-        &Answer { status: prior.status, fields: &judged_fields, ..*answer },
-        spread,
-    );
-    let (lifetime, keep) = match judged {
-        Storability::Store(lifetime) if shared => (lifetime, true),
-        Storability::Store(lifetime) => (not_shrunk(route, prior, lifetime), true),
-        Storability::Uncacheable(_) if shared => (expired(answer), false),
-        Storability::Uncacheable(_) => (again(prior, answer), true),
+pub(super) fn renewed(
+    route: &Route,
+    authorized: bool,
+    prior: &Page,
+    answer: &Answer<'_>,
+    seq: PurgeSeq,
+    spread: f64,
+) -> Renewed {
+    let renewal = merge::renew(route, authorized, prior, answer, spread);
+    let (lifetime, keep) = match renewal.storability {
+        Storability::Store(lifetime) => (lifetime, true),
+        Storability::Uncacheable(_) => (over(answer), false),
     };
-    let mut page = Page { fields, lifetime, purge_seq: seq, ..prior.clone() };
-    let fresh = validation::validators(answer.fields);
-    if fresh.etag.is_some() {
-        page.origin_validators.etag = fresh.etag.as_ref().map(detached_value);
-    }
-    if fresh.last_modified.is_some() {
-        page.origin_validators.last_modified = fresh.last_modified.as_ref().map(detached_value);
-    }
-    Renewed { page, keep }
+    let named = validation::validators(answer.fields);
+    let had = &prior.origin_validators;
+    let origin_validators = Validators {
+        etag: named.etag.as_ref().map(detached_value).or_else(|| had.etag.clone()),
+        last_modified: named.last_modified.as_ref().map(detached_value).or_else(|| had.last_modified.clone()),
+    };
+    let fields = detached(&renewal.fields);
+    Renewed { page: Page { fields, lifetime, purge_seq: seq, origin_validators, ..prior.clone() }, keep }
 }
 
-/// A lifetime that the 304 leaves out or shrinks does not change the page's.
-fn not_shrunk(route: &Route, prior: &Page, judged: Lifetime) -> Lifetime {
-    if !matches!(route.revalidate, Revalidate::FromHeaders { .. }) {
-        return judged;
-    }
-    let had = length_of(prior);
-    if judged.fresh_until.since(judged.born) >= had.fresh { judged } else { had.from(judged.born, judged.has_ttl) }
-}
-
-/// The prior page's lifetime once more.
-fn again(prior: &Page, answer: &Answer<'_>) -> Lifetime {
-    length_of(prior).from(answer.received_at, prior.lifetime.has_ttl)
-}
-
-fn expired(answer: &Answer<'_>) -> Lifetime {
+/// A page that was good for the requests that waited for it and for nobody else.
+fn over(answer: &Answer<'_>) -> Lifetime {
     let now = answer.received_at;
     Lifetime { born: now, fresh_until: now, while_revalidate_until: now, if_error_until: now, has_ttl: true }
-}
-
-/// A lifetime as lengths of time.
-struct Lengths {
-    fresh: Duration,
-    while_revalidate: Duration,
-    if_error: Duration,
-}
-
-fn length_of(page: &Page) -> Lengths {
-    let lifetime = &page.lifetime;
-    Lengths {
-        fresh: lifetime.fresh_until.since(lifetime.born),
-        while_revalidate: lifetime.while_revalidate_until.since(lifetime.fresh_until),
-        if_error: lifetime.if_error_until.since(lifetime.fresh_until),
-    }
-}
-
-impl Lengths {
-    fn from(&self, born: crate::policy::Timestamp, has_ttl: bool) -> Lifetime {
-        let fresh_until = born.later(self.fresh);
-        Lifetime {
-            born,
-            fresh_until,
-            while_revalidate_until: fresh_until.later(self.while_revalidate),
-            if_error_until: fresh_until.later(self.if_error),
-            has_ttl,
-        }
-    }
-}
-
-fn with_age_of(fields: &Fields, not_modified: &Fields) -> Fields {
-    let mut fields = fields.clone();
-    if let Some(age) = not_modified.get(&header::AGE) {
-        fields.set(header::AGE, age.clone());
-    }
-    fields
 }
 
 /// The head of an answer that one client gets as it came.
 pub(super) fn private_head(answer: &Arriving) -> Head {
     let mut fields = answer.fields.clone();
-    storability::strip_hop_by_hop(&mut fields);
+    hop_by_hop::strip_hop_by_hop(&mut fields);
     plain_head(answer, fields, HeadKind::Private)
 }
 
 /// The head of what the origin itself refused. Where several clients get it, it sets no cookies.
 pub(super) fn refusal_head(answer: &Arriving, kind: HeadKind) -> Head {
     let mut fields = answer.fields.clone();
-    storability::strip_hop_by_hop(&mut fields);
+    hop_by_hop::strip_hop_by_hop(&mut fields);
     if kind != HeadKind::Private {
         fields.remove(&header::SET_COOKIE);
     }

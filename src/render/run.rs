@@ -4,8 +4,9 @@
 
 use super::backoff::retry_after;
 use super::flight::{Failure, Flight, Head, HeadKind, Push};
-use super::gate::{self, Backoff, Circumstances, Gate};
-use super::origin::{Answer, OriginError, OriginRequest};
+use super::gate::{self, Backoff, Circumstances, Gate, NotShared};
+use super::mishap::Mishap;
+use super::origin::{Answer, OriginRequest};
 use super::scheduler::{Class, Rejected};
 use super::{Engine, Order, page};
 use crate::config::{Origin, Route};
@@ -26,9 +27,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, class: Class) {
     let landing = Landing { engine: &engine, flight: &flight };
     let origin = Arc::clone(engine.config.origin(order.origin));
-    let scheduler = Arc::clone(engine.scheduler(order.origin));
     let waits = engine.metrics.render_waits(order.origin);
-    let permit = match scheduler.acquire(class).await {
+    let permit = match engine.scheduler(order.origin).acquire(class).await {
         Ok(permit) => permit,
         Err(rejected) => {
             let reason = match rejected {
@@ -63,11 +63,7 @@ impl Drop for Landing<'_> {
     fn drop(&mut self) {
         self.engine.leave_flights(self.flight);
         if !self.flight.is_told() {
-            self.flight.fail(Failure {
-                status: StatusCode::BAD_GATEWAY,
-                retry_after: RETRY_AFTER,
-                reason: "internal",
-            });
+            self.flight.fail(Failure { status: StatusCode::BAD_GATEWAY, retry_after: RETRY_AFTER, reason: "internal" });
         }
         self.flight.break_off();
     }
@@ -137,7 +133,7 @@ impl Run<'_> {
         })
     }
 
-    async fn ask(&self, conditional: bool) -> Result<Arrived, OriginError> {
+    async fn ask(&self, conditional: bool) -> Result<Arrived, Mishap> {
         let mut fields = Fields::new();
         fields.append(header::HOST, self.order.request.host.clone());
         for (name, value) in self.order.request.fields.iter() {
@@ -156,27 +152,24 @@ impl Run<'_> {
     }
 
     /// Within the render's total time.
-    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, OriginError> {
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Mishap> {
         tokio::time::timeout_at(self.started + self.origin.render_timeout, work)
             .await
-            .map_err(|_| OriginError::render_timeout())
+            .map_err(|_| Mishap::RenderTimeout)
     }
 
     async fn carry_out(&self, gate: Gate, arrived: Arrived) -> RenderResult {
         let gate = self.guard_rsc(gate, &arrived);
-        if let Gate::Uncacheable(reason) = gate {
+        if let Gate::Uncacheable(NotShared::Policy(reason)) = gate {
             self.engine.notices.uncacheable(&self.engine.config, self.order.route, reason, &arrived.answer.fields);
         }
         match gate {
             Gate::Renew => self.renew(arrived).await,
             Gate::Keep(lifetime) => self.keep(arrived, lifetime).await,
             Gate::Uncacheable(reason) => self.hand_over(arrived, reason).await,
-            Gate::EventStream => self.hand_over(arrived, Reason::EventStream).await,
             Gate::Refusal(backoff) => self.refuse(arrived, backoff, HeadKind::Refusal).await,
             Gate::PrivateRefusal(backoff) => self.refuse(arrived, backoff, HeadKind::Private).await,
-            Gate::Unexpected | Gate::AskAgain => {
-                self.origin_failed(&OriginError::unexpected(arrived.answer.status))
-            }
+            Gate::Unexpected | Gate::AskAgain => self.origin_failed(&Mishap::Unexpected(arrived.answer.status)),
         }
     }
 
@@ -187,14 +180,21 @@ impl Run<'_> {
         let asked = self.order.request.fields.iter().any(|(name, _)| name == "rsc");
         let fields = &arrived.answer.fields;
         let mixed_up = if asked { gate::is_html(fields) } else { gate::is_component(fields) };
-        if mixed_up { Gate::Uncacheable(Reason::Component) } else { gate }
+        if mixed_up { Gate::Uncacheable(NotShared::Component) } else { gate }
     }
 
     /// The origin confirmed the prior page.
     async fn renew(&self, mut arrived: Arrived) -> RenderResult {
         let Some(prior) = &self.order.prior else { return RenderResult::Garbled };
         while let Ok(Ok(Some(_))) = self.in_time(arrived.answer.chunk()).await {}
-        let renewed = page::renewed(self.route, prior, &arrived.head(), self.flight.purge_seq(), rand::random());
+        let renewed = page::renewed(
+            self.route,
+            self.order.asker.authorized,
+            prior,
+            &arrived.head(),
+            self.flight.purge_seq(),
+            rand::random(),
+        );
         let page = Arc::new(renewed.page);
         if renewed.keep {
             self.engine.store.put(Arc::clone(&page), self.route.max_variants);
@@ -212,7 +212,7 @@ impl Run<'_> {
         let recipe = match page::Recipe::new(self.route, self.order, &arrived.head(), lifetime, self.flight.purge_seq())
         {
             Ok(recipe) => recipe,
-            Err(vary::VaryStar) => return self.hand_over(arrived, Reason::VaryStar).await,
+            Err(vary::VaryStar) => return self.hand_over(arrived, NotShared::Policy(Reason::VaryStar)).await,
         };
         self.engine.notices.kept(&self.engine.config, self.order.route, &arrived.answer.fields);
         let head = Arc::new(recipe.head(&arrived.answer));
@@ -250,7 +250,8 @@ impl Run<'_> {
             let chunk = match self.in_time(arrived.answer.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Gathered::Whole(concatenated(&body)),
-                Ok(Err(error)) | Err(error) => return Gathered::Failed(error),
+                Ok(Err(error)) => return Gathered::Failed(error.into()),
+                Err(late) => return Gathered::Failed(late),
             };
             total += chunk.len() as u64;
             if total > self.max_page() {
@@ -287,7 +288,7 @@ impl Run<'_> {
         self.remember();
         tracing::warn!(
             route = %self.route.name,
-            path = %self.order.request.path_only(),
+            path = self.path(),
             max_page = self.max_page(),
             "page is larger than store.max_page and is not stored"
         );
@@ -297,12 +298,12 @@ impl Run<'_> {
     }
 
     /// An answer that is not to be shared: to the one client it was made for, or to nobody.
-    async fn hand_over(&self, arrived: Arrived, reason: Reason) -> RenderResult {
+    async fn hand_over(&self, arrived: Arrived, reason: NotShared) -> RenderResult {
         let anonymous = self.route.cache.is_anonymous();
         if reason.is_of_the_answer() {
             self.remember();
         }
-        if let Some(prior) = self.order.prior.as_ref().filter(|_| reason != Reason::EventStream) {
+        if let Some(prior) = self.order.prior.as_ref().filter(|_| reason != NotShared::EventStream) {
             self.engine.store.remove(&prior.key);
         }
         self.leave_the_map();
@@ -374,14 +375,20 @@ impl Run<'_> {
     }
 
     /// The origin gave no answer that anybody could use.
-    fn origin_failed(&self, error: &OriginError) -> RenderResult {
-        let result = RenderResult::from_error_kind(error.kind());
+    fn origin_failed(&self, error: &Mishap) -> RenderResult {
+        let result = error.result();
         self.not_good(error.kind(), Backoff::Wait, None, result);
         self.flight.fail(Failure { status: error.status(), retry_after: RETRY_AFTER, reason: error.kind() });
         result
     }
 
-    fn not_good(&self, reason: &'static str, backoff: Backoff, wait: Option<Duration>, result: RenderResult) -> RenderResult {
+    fn not_good(
+        &self,
+        reason: &'static str,
+        backoff: Backoff,
+        wait: Option<Duration>,
+        result: RenderResult,
+    ) -> RenderResult {
         if backoff == Backoff::Wait {
             self.backoff(wait);
             self.log_failure(reason);
@@ -398,11 +405,17 @@ impl Run<'_> {
         tracing::warn!(
             origin = %self.origin.name,
             route = %self.route.name,
-            path = %self.order.request.path_only(),
+            path = self.path(),
             reason,
             page = if self.order.prior.is_some() { "kept" } else { "none" },
             "render failed"
         );
+    }
+
+    /// The path for the log; a query may hold what must not stand there.
+    fn path(&self) -> &str {
+        let target = &self.order.request.target;
+        target.split_once('?').map_or(target, |(path, _)| path)
     }
 
     fn max_page(&self) -> u64 {
@@ -418,7 +431,7 @@ impl Run<'_> {
 enum Gathered {
     Whole(Bytes),
     Outgrown,
-    Failed(OriginError),
+    Failed(Mishap),
 }
 
 fn concatenated(chunks: &[Bytes]) -> Bytes {

@@ -1,6 +1,8 @@
 //! The whole table of verdicts, with `now` given.
 
 use super::*;
+use crate::config::Scheme;
+use crate::policy::key::KeyUri;
 use crate::policy::{Fields, Key, PurgeSeq, Validators};
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,7 +16,7 @@ fn at(millis: u64) -> Timestamp {
 
 fn page(fresh: u64, while_revalidate: u64, if_error: u64) -> Page {
     Page {
-        key: Key::for_tests("/p"),
+        key: Key::of(KeyUri { scheme: Scheme::Http, host: "a", path: "/p", query: None }),
         status: StatusCode::OK,
         fields: Fields::new(),
         body: Bytes::new(),

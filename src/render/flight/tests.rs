@@ -1,10 +1,12 @@
 //! Who may read what of a flight, in which order, and who stops it.
 
 use super::*;
+use crate::config::Scheme;
+use crate::policy::key::KeyUri;
 use crate::policy::{Lifetime, Validators};
 
 fn key() -> Key {
-    Key::for_tests("/p")
+    Key::of(KeyUri { scheme: Scheme::Http, host: "a", path: "/p", query: None })
 }
 
 fn head(kind: HeadKind) -> Arc<Head> {
