@@ -1,11 +1,24 @@
 //! Every caching decision, as pure functions: no clock, no I/O, no async, no globals. The edges
 //! translate a request in, ask, and carry out what comes back; `now` is always an argument.
 
+pub mod cache_control;
+pub mod cache_status;
+pub mod date;
 pub mod fields;
+pub mod freshness;
+pub mod hop_by_hop;
 pub mod key;
+pub(crate) mod list;
+pub mod merge;
 pub mod outcome;
 pub mod page;
+pub mod range;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod storability;
+pub mod tags;
 pub mod time;
+pub mod validation;
 pub mod vary;
 
 pub use fields::Fields;
