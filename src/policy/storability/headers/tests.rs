@@ -84,9 +84,12 @@ fn a_vary_that_selects_nothing_keeps_an_answer_out() {
 fn an_answer_with_a_cookie_is_stored_only_where_it_is_said_to_be_shared() {
     let with = |value| ok(&[("cache-control", value), ("set-cookie", "a=b")]);
     assert_eq!(with("max-age=60"), no(Reason::SetCookie));
-    for shared in
-        ["max-age=60, public", "s-maxage=60", "max-age=60, no-cache=\"set-cookie\"", "max-age=60, private=Set-Cookie"]
-    {
+    for shared in [
+        "max-age=60, public",
+        "s-maxage=60",
+        "max-age=60, no-cache=\"set-cookie\"",
+        "max-age=60, private=\"Set-Cookie\"",
+    ] {
         assert_eq!(seconds(with(shared)).0, 60, "{shared}");
     }
     let strips = Route { set_cookie: SetCookie::Strip, ..route(CacheMode::Headers) };
