@@ -8,7 +8,7 @@ mod configured;
 mod headers;
 mod stored;
 
-pub(in crate::policy) use configured::says_stale;
+pub use configured::says_stale;
 pub use stored::stored_fields;
 
 use super::cache_control::{Stated, cache_control};

@@ -42,7 +42,7 @@ pub fn evaluate(
     }
     if request.contains_key(header::IF_NONE_MATCH) {
         let page = page_fields.get(&header::ETAG);
-        let known = request.get_all(header::IF_NONE_MATCH).iter().any(|list| etag::any(list, page, weak_match));
+        let known = request.get_all(header::IF_NONE_MATCH).iter().any(|list| etag::is_named(list, page, weak_match));
         return if known { Precondition::NotModified } else { Precondition::Proceed };
     }
     if status == StatusCode::OK && is_unmodified(request, page_fields, stored_at) {
@@ -55,7 +55,7 @@ pub fn evaluate(
 fn is_wanted(request: &HeaderMap, page_fields: &Fields) -> bool {
     if request.contains_key(header::IF_MATCH) {
         let page = page_fields.get(&header::ETAG);
-        return request.get_all(header::IF_MATCH).iter().any(|list| etag::any(list, page, strong_match));
+        return request.get_all(header::IF_MATCH).iter().any(|list| etag::is_named(list, page, strong_match));
     }
     let limit = single_date(request, &header::IF_UNMODIFIED_SINCE);
     let modified = date::of(page_fields, &header::LAST_MODIFIED);

@@ -19,10 +19,23 @@ pub(super) struct Directive<'a> {
 pub(super) enum Argument<'a> {
     /// Nothing.
     None,
-    /// A token, or a quoted string without its quotes; recipients accept both for every directive.
-    Value(Cow<'a, [u8]>),
+    /// A token.
+    Token(&'a [u8]),
+    /// A quoted string, without its quotes and escapes.
+    Quoted(Cow<'a, [u8]>),
     /// Something the grammar does not allow, such as whitespace around the equals sign.
     Malformed,
+}
+
+impl Argument<'_> {
+    /// The argument in either form: recipients accept both for every directive (RFC 9111 §5.2).
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        match self {
+            Argument::Token(value) => Some(value),
+            Argument::Quoted(value) => Some(value),
+            Argument::None | Argument::Malformed => None,
+        }
+    }
 }
 
 /// The directives of one field value, in order.
@@ -64,21 +77,21 @@ fn directive(member: &[u8]) -> Directive<'_> {
 
 fn argument(value: &[u8]) -> Argument<'_> {
     if value.first() != Some(&b'"') {
-        return Argument::Value(Cow::Borrowed(value));
+        return Argument::Token(value);
     }
     if quoted_end(value, 0) != Some(value.len()) {
         return Argument::Malformed;
     }
     let inside = &value[1..value.len() - 1];
     if !inside.contains(&b'\\') {
-        return Argument::Value(Cow::Borrowed(inside));
+        return Argument::Quoted(Cow::Borrowed(inside));
     }
     let mut bytes = inside.iter();
     let mut plain = Vec::with_capacity(inside.len());
     while let Some(&byte) = bytes.next() {
         plain.extend(if byte == b'\\' { bytes.next().copied() } else { Some(byte) });
     }
-    Argument::Value(Cow::Owned(plain))
+    Argument::Quoted(Cow::Owned(plain))
 }
 
 #[cfg(test)]
@@ -92,8 +105,8 @@ mod tests {
             .collect()
     }
 
-    fn value(text: &str) -> Argument<'_> {
-        Argument::Value(Cow::Borrowed(text.as_bytes()))
+    fn quoted(text: &str) -> Argument<'_> {
+        Argument::Quoted(Cow::Borrowed(text.as_bytes()))
     }
 
     #[test]
@@ -101,10 +114,10 @@ mod tests {
         assert_eq!(
             read("Max-Age=60 , no-store,, x=\"a, b\", y=\"\\\"\""),
             [
-                ("max-age".into(), value("60")),
+                ("max-age".into(), Argument::Token(b"60")),
                 ("no-store".into(), Argument::None),
-                ("x".into(), value("a, b")),
-                ("y".into(), value("\"")),
+                ("x".into(), quoted("a, b")),
+                ("y".into(), quoted("\"")),
             ]
         );
     }

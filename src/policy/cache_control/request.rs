@@ -64,10 +64,7 @@ fn max_stale(argument: &Argument<'_>) -> Option<Window> {
 }
 
 fn seconds(argument: &Argument<'_>) -> Option<Duration> {
-    match argument {
-        Argument::Value(digits) => delta_seconds(digits),
-        Argument::None | Argument::Malformed => None,
-    }
+    argument.value().and_then(delta_seconds)
 }
 
 #[cfg(test)]

@@ -93,13 +93,13 @@ impl ResponseDirectives {
 }
 
 impl Scope {
-    /// Adds what a further directive of the same name is about.
+    /// Adds what a further directive of the same name is about. Only the quoted form lists fields:
+    /// `private=yes` is more likely to mean all of it than a field called `yes`.
     fn widen(&mut self, argument: &Argument<'_>) {
-        let names = match argument {
-            Argument::Value(list) => field_names(list),
-            Argument::None | Argument::Malformed => None,
-        };
-        self.add(names);
+        self.add(match argument {
+            Argument::Quoted(list) => field_names(list),
+            Argument::None | Argument::Token(_) | Argument::Malformed => None,
+        });
     }
 
     /// Adds field names; `None` stands for the whole response.
@@ -125,18 +125,14 @@ pub(super) fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
 }
 
 fn lifetime(slot: &mut Option<Duration>, argument: &Argument<'_>) {
-    let named = match argument {
-        Argument::Value(digits) => delta_seconds(digits),
-        Argument::None | Argument::Malformed => None,
-    };
+    let named = argument.value().and_then(delta_seconds);
     slot.get_or_insert(named.unwrap_or(Duration::ZERO));
 }
 
 fn window(slot: &mut Option<Window>, argument: &Argument<'_>) {
     let named = match argument {
         Argument::None => Some(Window::Forever),
-        Argument::Value(digits) => delta_seconds(digits).map(Window::For),
-        Argument::Malformed => None,
+        _ => argument.value().and_then(delta_seconds).map(Window::For),
     };
     *slot = slot.or(named);
 }
@@ -190,10 +186,12 @@ mod tests {
     #[test]
     fn field_name_forms_add_up_and_the_bare_form_wins() {
         // RFC 9111 §5.2.2.4, §5.2.2.7.
-        assert_eq!(parse(&["no-cache=\"a, B\"", "no-cache=c"]).no_cache, names(&["a", "b", "c"]));
+        assert_eq!(parse(&["no-cache=\"a, B\"", "no-cache=\"c\""]).no_cache, names(&["a", "b", "c"]));
         assert_eq!(parse(&["private=\"set-cookie\""]).private, names(&["set-cookie"]));
         assert_eq!(parse(&["private=\"a\", private"]).private, Scope::Whole);
-        for whole in ["private", "private=\"\"", "private=", "private=\"a b\"", "private=\"a", "private=\"Vary\""] {
+        for whole in
+            ["private", "private=\"\"", "private=", "private=yes", "private=\"a b\"", "private=\"a", "private=\"Vary\""]
+        {
             assert_eq!(parse(&[whole]).private, Scope::Whole, "{whole}");
         }
     }

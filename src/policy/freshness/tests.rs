@@ -43,7 +43,7 @@ fn a_broken_or_repeated_age_counts_by_its_first_member_or_not_at_all() {
         assert_eq!(age_value(&answer(&fields(&[("age", value)]))), secs(expected), "{value}");
     }
     assert_eq!(age_value(&answer(&fields(&[("age", "5"), ("age", "7200")]))), secs(5));
-    assert_eq!(age_value(&answer(&fields(&[]))), secs(0));
+    assert_eq!(age_value(&answer(&Fields::new())), secs(0));
 }
 
 #[test]

@@ -115,8 +115,9 @@ fn shortened(time: Duration, spread: f64) -> Duration {
     Duration::from_millis(millis.saturating_sub(cut))
 }
 
-/// Whether an answer says of itself that it comes stale from a cache of the origin's (FRAMEWORKS 4).
-pub(in crate::policy) fn says_stale(answer: &Answer<'_>) -> bool {
+/// Whether an answer says of itself that it comes stale from a cache of the origin's (FRAMEWORKS 4):
+/// such a page is stored as stale and asked for again by the backoff's schedule.
+pub fn says_stale(answer: &Answer<'_>) -> bool {
     let next = answer.fields.get(&X_NEXTJS_CACHE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"STALE"));
     next || is_past_its_lifetime(answer) || cache_status_says_stale(answer)
 }

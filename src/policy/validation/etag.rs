@@ -29,7 +29,7 @@ pub fn strong_etag(body: &[u8]) -> HeaderValue {
 }
 
 /// Whether a list of entity tags, or `*`, names the page's.
-pub(crate) fn any(list: &HeaderValue, page: Option<&HeaderValue>, same: Comparison) -> bool {
+pub(crate) fn is_named(list: &HeaderValue, page: Option<&HeaderValue>, same: Comparison) -> bool {
     if trim(list.as_bytes()) == b"*" {
         return true;
     }
@@ -69,7 +69,7 @@ mod tests {
 
     fn names(list: &str, page: &str, same: Comparison) -> bool {
         let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).expect("a field value");
-        any(&value(list), Some(&value(page)), same)
+        is_named(&value(list), Some(&value(page)), same)
     }
 
     #[test]

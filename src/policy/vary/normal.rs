@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, header};
 use smallvec::SmallVec;
 
 /// A normal form.
-pub type Normal = SmallVec<[u8; 192]>;
+pub type Normal = SmallVec<[u8; 256]>;
 
 /// Weights are thousandths (RFC 9110 §12.4.2).
 const FULL: u16 = 1000;
@@ -20,9 +20,9 @@ pub fn normal(name: &HeaderName, request: &HeaderMap) -> Option<Normal> {
     if !request.contains_key(name) {
         return None;
     }
-    Some(match *name {
-        header::ACCEPT_ENCODING => accept_encoding(request),
-        header::ACCEPT_LANGUAGE => accept_language(request),
+    Some(match name.as_str() {
+        "accept-encoding" => accept_encoding(request),
+        "accept-language" => accept_language(request),
         _ => joined(name, request),
     })
 }
