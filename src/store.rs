@@ -1,1 +1,4 @@
 //! (to be written)
+
+pub mod popularity;
+pub mod purge_clock;
