@@ -1,1 +1,5 @@
 //! (to be written)
+
+pub mod backoff;
+pub mod origin;
+pub mod scheduler;
