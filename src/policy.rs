@@ -1,22 +1,35 @@
 //! Every caching decision, as pure functions: no clock, no I/O, no async, no globals. The edges
 //! translate a request in, ask, and carry out what comes back; `now` is always an argument.
 
+pub mod admission;
 pub mod cache_control;
 pub mod cache_status;
+pub(crate) mod connection;
+pub(crate) mod cookies;
 pub mod date;
 pub mod fields;
+pub mod forwarded;
 pub mod freshness;
 pub mod hop_by_hop;
+pub mod host;
 pub mod key;
 pub(crate) mod list;
+pub mod lookup;
 pub mod merge;
 pub mod outcome;
 pub mod page;
+pub(crate) mod percent;
+pub(crate) mod query;
 pub mod range;
+pub mod render_request;
+pub mod route;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod storability;
 pub mod tags;
+pub mod target;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod time;
 pub mod validation;
 pub mod vary;

@@ -1,5 +1,222 @@
-//! (to be written)
+//! When the origin is asked, by whom, how often, and what of its answers counts.
+//!
+//! [`Engine`] is the whole of it: it knows the pages, the renders in flight, the origins and which
+//! keys back off. One render per key and purge sequence at a time; the flight map holds that.
 
 pub mod backoff;
+mod flight;
+mod gate;
+mod mishap;
+mod notices;
 pub mod origin;
+mod page;
+mod run;
 pub mod scheduler;
+
+pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
+pub(crate) use gate::is_html;
+pub use notices::Notices;
+
+use crate::config::{Config, OriginId, RouteId};
+use crate::metrics::{Metrics, StoreReading};
+use crate::policy::route::RouteTable;
+use crate::policy::{Key, Page, Timestamp};
+use crate::store::Store;
+use backoff::Backoff;
+use http::HeaderMap;
+use origin::OriginClient;
+use parking_lot::Mutex;
+use scheduler::{Class, Scheduler};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+const FLIGHT_SHARDS: usize = 64;
+
+type FlightShard = Mutex<HashMap<Key, Arc<Flight>, foldhash::quality::RandomState>>;
+
+/// One origin at run time.
+pub(crate) struct OriginState {
+    /// Talks to it.
+    pub(crate) client: OriginClient,
+    /// Holds its renders within their limits.
+    pub(crate) scheduler: Scheduler,
+}
+
+/// Everything a request needs: configuration, pages, renders.
+pub struct Engine {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// Which route takes a path.
+    pub routes: RouteTable,
+    /// Every series.
+    pub metrics: Arc<Metrics>,
+    /// What is said once.
+    pub notices: Notices,
+    pub(crate) store: Store,
+    pub(crate) origins: Vec<OriginState>,
+    backoff: Backoff,
+    flights: Vec<FlightShard>,
+    clock: Clock,
+}
+
+/// Wall-clock time that never jumps: taken once, then counted monotonically.
+#[derive(Debug)]
+struct Clock {
+    started: Timestamp,
+    since: Instant,
+}
+
+/// What a render is to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    /// The route it is for.
+    pub(crate) route: RouteId,
+    /// Who renders.
+    pub(crate) origin: OriginId,
+    /// The URI's key, variant included where it is known beforehand.
+    pub(crate) key: Key,
+    /// What the origin is asked, without conditions.
+    pub(crate) request: crate::policy::render_request::RenderRequest,
+    /// The fields of the request that started it, which select the variant (`cache: headers`).
+    pub(crate) asked_with: HeaderMap,
+    /// Facts of the request that started it.
+    pub(crate) asker: Asker,
+    /// The page it would replace.
+    pub(crate) prior: Option<Arc<Page>>,
+}
+
+/// Facts of the request that started a render.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asker {
+    /// It carried `Authorization`.
+    pub(crate) authorized: bool,
+    /// It carried cookies.
+    pub(crate) sent_cookie: bool,
+}
+
+impl Engine {
+    /// An engine with an empty store. Connects to nothing.
+    ///
+    /// # Errors
+    /// When two routes take the same paths.
+    pub fn new(
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        notices: Notices,
+    ) -> Result<Arc<Self>, crate::policy::route::RouteError> {
+        let routes = RouteTable::new(&config)?;
+        let origins = config
+            .origins
+            .iter()
+            .map(|origin| OriginState {
+                client: OriginClient::new(Arc::clone(origin)),
+                scheduler: Scheduler::new(origin.max_renders, origin.max_waiting, origin.queue_timeout),
+            })
+            .collect();
+        Ok(Arc::new(Engine {
+            store: Store::new(&config.store),
+            routes,
+            metrics,
+            notices,
+            origins,
+            backoff: Backoff::new(config.origins.len()),
+            flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
+            clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
+            config,
+        }))
+    }
+
+    /// The time, read once per request at the edge.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.started.later(self.clock.since.elapsed())
+    }
+
+    /// Until when no render of this key is tried.
+    pub(crate) fn backing_off_until(&self, key: &Key, origin: OriginId, now: Timestamp) -> Option<Timestamp> {
+        self.backoff.waiting(key, origin, now)
+    }
+
+    /// Keys that back off now.
+    pub(crate) fn backing_off(&self) -> usize {
+        self.backoff.len()
+    }
+
+    /// Joins the render of `key` that runs, or starts one. `still_wanted` is asked under the lock
+    /// that also guards landing, so that a render which has just landed is not repeated; `None`
+    /// means that it was not wanted any more and the lookup is to be made again.
+    pub(crate) fn join_or_start(
+        self: &Arc<Self>,
+        key: &Key,
+        still_wanted: impl FnOnce() -> bool,
+        order: impl FnOnce() -> Order,
+    ) -> Option<Waiter> {
+        let mut shard = self.shard(key).lock();
+        if let Some(flight) = shard.get(key)
+            && self.may_join(flight)
+        {
+            return Some(flight.join());
+        }
+        if !still_wanted() {
+            return None;
+        }
+        let flight = Flight::new(key.clone(), self.store.purge_seq());
+        let waiter = flight.start();
+        shard.insert(key.clone(), Arc::clone(&flight));
+        drop(shard);
+        tokio::spawn(run::fly(Arc::clone(self), flight, order(), Class::Miss));
+        Some(waiter)
+    }
+
+    /// Starts a render of a stale page in the background, unless one runs.
+    pub(crate) fn refresh(
+        self: &Arc<Self>,
+        key: &Key,
+        still_wanted: impl FnOnce() -> bool,
+        order: impl FnOnce() -> Order,
+    ) {
+        let mut shard = self.shard(key).lock();
+        let runs = shard.get(key).is_some_and(|flight| self.may_join(flight));
+        if runs || !still_wanted() {
+            return;
+        }
+        let flight = Flight::new(key.clone(), self.store.purge_seq());
+        shard.insert(key.clone(), Arc::clone(&flight));
+        drop(shard);
+        let popularity = self.store.popularity(key);
+        tokio::spawn(run::fly(Arc::clone(self), flight, order(), Class::Refresh { popularity }));
+    }
+
+    /// What the store holds, for metrics.
+    pub(crate) fn store_reading(&self) -> StoreReading {
+        StoreReading {
+            bytes: self.store.bytes() as u64,
+            pages: self.store.entries() as u64,
+            capacity: self.config.store.memory as u64,
+            evictions: self.store.evictions(),
+        }
+    }
+
+    /// Hands out the permits to ask this origin.
+    pub(crate) fn scheduler(&self, origin: OriginId) -> &Scheduler {
+        &self.origins[origin.0].scheduler
+    }
+
+    /// A render that has seen an older purge sequence than its URI's is not joined, unless it has
+    /// not asked the origin yet: then it takes the newer one along.
+    fn may_join(&self, flight: &Flight) -> bool {
+        !self.store.is_void(flight.key(), flight.purge_seq()) || flight.catch_up(self.store.purge_seq())
+    }
+
+    fn leave_flights(&self, flight: &Arc<Flight>) {
+        let mut shard = self.shard(flight.key()).lock();
+        if shard.get(flight.key()).is_some_and(|current| Arc::ptr_eq(current, flight)) {
+            shard.remove(flight.key());
+        }
+    }
+
+    fn shard(&self, key: &Key) -> &FlightShard {
+        let index = usize::try_from(key.hash64() % FLIGHT_SHARDS as u64).unwrap_or(0);
+        &self.flights[index]
+    }
+}

@@ -1,4 +1,161 @@
-//! (to be written)
+//! Where pages are kept, and when a kept page is void.
+//!
+//! One interface over the tiers (only memory today): everything that comes out of it has passed the
+//! purge clock. It must not decide whether a page may be served; that is [`crate::policy::lookup`].
 
+mod memory;
 pub mod popularity;
 pub mod purge_clock;
+mod remembered;
+mod variants;
+
+pub(crate) use variants::Found;
+
+use crate::config;
+use crate::policy::{Key, Page, PurgeSeq, Timestamp};
+use http::HeaderMap;
+use memory::{Entry, Memory};
+use parking_lot::Mutex;
+use popularity::Popularity;
+use purge_clock::PurgeClock;
+use remembered::Remembered;
+use std::sync::Arc;
+use variants::Variants;
+
+/// How many locks guard the lists of variants.
+const VARIANT_LOCKS: usize = 64;
+/// Keys remembered as uncacheable; the ones that expire first give way.
+const REMEMBERED_KEYS: usize = 65_536;
+/// Keys in the popularity sketch (DESIGN §7).
+const POPULAR_KEYS: usize = 65_536;
+
+/// Every page there is.
+pub struct Store {
+    memory: Memory,
+    variant_locks: Vec<Mutex<()>>,
+    uncacheable: Remembered,
+    popularity: Popularity,
+    clock: PurgeClock,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(config: &config::Store) -> Self {
+        Store {
+            memory: Memory::new(config),
+            variant_locks: (0..VARIANT_LOCKS).map(|_| Mutex::new(())).collect(),
+            uncacheable: Remembered::new(REMEMBERED_KEYS),
+            popularity: Popularity::new(POPULAR_KEYS),
+            clock: PurgeClock::new(),
+        }
+    }
+
+    /// The page of exactly this key, unless it is void.
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Page>> {
+        match self.memory.get(key)? {
+            Entry::Page(page) => self.valid(page),
+            Entry::Variants(_) => None,
+        }
+    }
+
+    /// The variant stored under `base` that fits the request (RFC 9111 §4.1).
+    pub(crate) fn find(&self, base: &Key, request: &HeaderMap) -> Found {
+        match self.memory.get(base) {
+            None => Found::Nothing,
+            Some(Entry::Page(page)) => self.valid(page).map_or(Found::Nothing, Found::Page),
+            Some(Entry::Variants(variants)) => {
+                let page = variants.select(request).and_then(|key| self.get(key));
+                match (page, variants.key_for(base, request)) {
+                    (Some(page), _) => Found::Page(page),
+                    (None, Some(key)) => Found::NoVariant(key),
+                    (None, None) => Found::Nothing,
+                }
+            }
+        }
+    }
+
+    /// Keeps `page` in the place of what was stored under its key; of more than `max_variants`
+    /// pages of one URL the least popular leaves.
+    pub(crate) fn put(&self, page: Arc<Page>, max_variants: usize) {
+        if let Some(base) = page.key.base() {
+            let _guard = self.variant_lock(&base).lock();
+            let known = match self.memory.get(&base) {
+                Some(Entry::Variants(variants)) => variants,
+                _ => Arc::new(Variants::default()),
+            };
+            let (variants, left) = known.with(&page, max_variants, |key| self.popularity.estimate(key));
+            for key in &left {
+                self.memory.remove(key);
+            }
+            self.memory.insert(base, Entry::Variants(Arc::new(variants)));
+            self.memory.insert(page.key.clone(), Entry::Page(page));
+            return;
+        }
+        self.memory.insert(page.key.clone(), Entry::Page(page));
+    }
+
+    /// Forgets the page of this key.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.memory.remove(key);
+    }
+
+    /// Remembers that answers for this key are not to be shared.
+    pub(crate) fn remember_uncacheable(&self, key: &Key, until: Timestamp, now: Timestamp) {
+        self.uncacheable.insert(key, until, now);
+    }
+
+    /// Whether answers for this key are remembered as not to be shared.
+    pub(crate) fn is_uncacheable(&self, key: &Key, now: Timestamp) -> bool {
+        self.uncacheable.contains(key, now)
+    }
+
+    /// Counts a use of this key.
+    pub(crate) fn touch(&self, key: &Key) {
+        self.popularity.touch(key);
+    }
+
+    /// How popular a key is.
+    pub(crate) fn popularity(&self, key: &Key) -> u32 {
+        self.popularity.estimate(key)
+    }
+
+    /// The purge sequence now.
+    pub(crate) fn purge_seq(&self) -> PurgeSeq {
+        self.clock.now()
+    }
+
+    /// Makes every stored page of one URI void, in all variants, and every render of it that has
+    /// started (RFC 9111 §4.4).
+    pub(crate) fn invalidate(&self, uri_hash: u64) {
+        self.clock.invalidate(uri_hash);
+    }
+
+    /// Whether a page or render of this key that carries `seq` is void.
+    pub(crate) fn is_void(&self, key: &Key, seq: PurgeSeq) -> bool {
+        self.clock.is_void(key.uri_hash(), seq)
+    }
+
+    /// Bytes of pages kept, all overhead counted.
+    pub fn bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
+    /// Pages and lists of variants kept.
+    pub fn entries(&self) -> usize {
+        self.memory.entries()
+    }
+
+    /// Pages that had to leave for others since the start.
+    pub fn evictions(&self) -> u64 {
+        self.memory.evictions()
+    }
+
+    fn valid(&self, page: Arc<Page>) -> Option<Arc<Page>> {
+        (!self.is_void(&page.key, page.purge_seq)).then_some(page)
+    }
+
+    fn variant_lock(&self, base: &Key) -> &Mutex<()> {
+        let index = usize::try_from(base.hash64() % VARIANT_LOCKS as u64).unwrap_or(0);
+        &self.variant_locks[index]
+    }
+}
