@@ -189,7 +189,9 @@ fn a_scenario_fails_when_the_process_misbehaved() {
     assert_eq!(expecting.count_logged("ERROR", "disk"), 1);
     assert!(!complains(expecting));
     assert!(complains(logged("echo \"thread 'main' panicked at src/x.rs\" >&2; exec sleep 100")));
-    assert!(complains(logged("echo bye >&2; exit 0")));
+    let gone = logged("echo bye >&2; exit 0");
+    gone.wait_exit(PATIENCE);
+    assert!(complains(gone));
     let told = stand_in(&origin, "trap 'exit 7' TERM; while :; do sleep 0.01; done");
     told.sigterm();
     assert_eq!(told.wait_exit(PATIENCE).code(), Some(7));

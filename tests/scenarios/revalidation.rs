@@ -2,10 +2,12 @@
 
 use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, eventually, until_stale};
 
+type Fields = &'static [(&'static str, &'static str)];
+
 const LAST_MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// An origin whose answers carry `headers`, and are 304 for whoever asks with a condition.
-fn origin(headers: &'static [(&'static str, &'static str)]) -> Origin {
+fn origin(headers: Fields) -> Origin {
     let origin = Origin::start();
     origin.otherwise(move |x| {
         let conditional = x.seen.header("if-none-match").is_some() || x.seen.header("if-modified-since").is_some();
@@ -19,7 +21,7 @@ fn origin(headers: &'static [(&'static str, &'static str)]) -> Origin {
 #[test]
 fn a_304_renews_the_page_and_its_headers_without_its_body() {
     // The refresh carries the validator byte for byte; afterwards the old body is fresh with the new fields.
-    let cases: [(&'static [(&str, &str)], &str, &str); 4] = [
+    let cases: [(Fields, &str, &str); 4] = [
         (&[("ETag", "\"v1\"")], "if-none-match", "\"v1\""),
         (&[("ETag", "W/\"weak\"")], "if-none-match", "W/\"weak\""),
         (&[("ETag", "unquoted")], "if-none-match", "unquoted"),

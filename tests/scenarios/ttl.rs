@@ -4,7 +4,10 @@
 use super::harness::{
     Answer, Ask, Breadbox, Client, Config, Gate, Origin, PATIENCE, eventually, until_body, until_stale,
 };
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
+
+type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// What Next.js sends on every dynamic page.
 const NEXT_DYNAMIC: &str = "private, no-cache, no-store, max-age=0, must-revalidate";
@@ -31,7 +34,7 @@ fn a_lifetime_from_the_route_decides_whatever_the_response_says() {
 fn a_lifetime_of_the_headers_ends() {
     // Each field that can name a lifetime of one second makes the page fresh first and stale afterwards.
     let origin = Origin::start();
-    let short: &[(&str, &[(&str, &str)])] = &[
+    let short: &[(&str, Fields<'static>)] = &[
         ("/s-maxage", &[("Cache-Control", "s-maxage=1, max-age=1000")]),
         ("/max-age", &[("Cache-Control", "max-age=1")]),
         ("/cdn", &[("CDN-Cache-Control", "max-age=1"), ("Cache-Control", "no-store, private, s-maxage=1000")]),
@@ -68,7 +71,7 @@ fn a_lifetime_of_the_headers_ends() {
 fn the_stronger_header_wins() {
     // The remaining lifetime tells which field was believed; upstream `Age` counts against it.
     let past = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH);
-    let cases: &[(&str, &[(&str, &str)], std::ops::RangeInclusive<i64>)] = &[
+    let cases: &[(&str, Fields<'_>, RangeInclusive<i64>)] = &[
         ("/s-maxage", &[("Cache-Control", "max-age=1, s-maxage=1000")], 880..=1000),
         ("/cdn", &[("CDN-Cache-Control", "max-age=1000"), ("Cache-Control", "s-maxage=1")], 880..=1000),
         ("/max-age", &[("Cache-Control", "max-age=1000"), ("Expires", &past)], 880..=1000),
