@@ -1,0 +1,37 @@
+//! Black-box scenarios: the real binary between a scripted origin and clients that speak HTTP/1.1 byte
+//! by byte. One test binary, so that linking happens once; a file for each promise.
+//!
+//! Nothing here waits by sleeping: the origin holds and releases its answers, and states that others
+//! reach on their own are polled with a deadline.
+
+mod scenarios {
+    mod harness;
+
+    mod admin;
+    mod anonymity;
+    mod bypass;
+    mod collapse;
+    mod config_errors;
+    mod cookies;
+    mod disconnect;
+    mod failures;
+    mod harness_itself;
+    mod hosts;
+    mod limits;
+    mod memory;
+    mod origin_down;
+    mod paths;
+    mod query;
+    mod revalidation;
+    mod run_origin;
+    mod servers;
+    mod serving;
+    mod shutdown;
+    mod smuggling;
+    mod stale;
+    mod streaming;
+    mod ttl;
+    mod uncacheable;
+    mod unsafe_methods;
+    mod vary;
+}
