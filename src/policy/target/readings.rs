@@ -152,6 +152,8 @@ mod tests {
             ("/x/..;/api", "/api"),
             ("/x/..%3B/api", "/api"),
             ("/api;.css", "/api"),
+            ("/api;x/y", "/api"),
+            ("/a%2Fb%3Bx", "/a%2Fb"),
             ("/api%00.css", "/api"),
             ("/api%0A.css", "/api"),
             ("/api%3F.css", "/api"),

@@ -53,6 +53,8 @@ fn any_fields() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     let field = prop_oneof![
         (select(vec!["accept", "accept-language", "rsc", "user-agent", "x-tenant"]), "[ab]?"),
         (select(vec!["accept", "accept-language", "x-tenant", "x-forwarded-proto"]), "(a, b|b|https)"),
+        (Just("rsc"), "1"),
+        (Just("user-agent"), Just(testing::origin().user_agent.to_str().unwrap().to_owned())),
         (Just("cookie"), "((currency|lang|x)=?[12]?(; ?|;;)?){0,4}"),
         (
             select(vec!["x-forwarded-host", "x-forwarded-for", "x-original-url", "if-none-match", "range", "origin"]),
@@ -76,10 +78,9 @@ fn any_ask() -> impl Strategy<Value = Ask> {
 
 /// Two requests that differ in some of their parts only, so that many pairs are of one page.
 fn any_pair() -> impl Strategy<Value = (Ask, Ask)> {
-    (any_ask(), any_ask(), any::<[bool; 4]>()).prop_map(|(one, mut other, [target, host, fields, peer])| {
-        if target {
-            other.target = one.target.clone();
-        }
+    (any_ask(), any_ask(), any::<[bool; 5]>()).prop_map(|(one, mut other, [path, query, host, fields, peer])| {
+        let [from_path, from_query] = [(path, &one), (query, &one)].map(|(same, one)| if same { one } else { &other });
+        other.target = [part(from_path, 0), part(from_query, 1)].concat();
         if host {
             other.headers.insert(HOST, one.headers[HOST].clone());
             other.listener_scheme = one.listener_scheme;
@@ -94,6 +95,13 @@ fn any_pair() -> impl Strategy<Value = (Ask, Ask)> {
         }
         (one, other)
     })
+}
+
+/// The path (0) or the query with its `?` (1) of a request.
+fn part(ask: &Ask, index: usize) -> Vec<u8> {
+    let at = ask.target.iter().position(|b| *b == b'?').unwrap_or(ask.target.len());
+    let (path, query) = ask.target.split_at(at);
+    [path, query][index].to_vec()
 }
 
 fn render(config: &Config, ask: &Ask) -> Option<(Wanted, RenderRequest)> {
