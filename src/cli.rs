@@ -6,6 +6,7 @@
 pub mod check;
 pub mod demo;
 pub mod run;
+mod server;
 
 use crate::config::ConfigError;
 use clap::{Parser, Subcommand};

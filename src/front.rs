@@ -3,6 +3,7 @@
 //! A hook translates in, asks [`crate::policy`] or [`crate::render`], and translates out.
 
 mod bypass;
+mod connection;
 mod error_page;
 mod guard;
 mod handler;
@@ -10,6 +11,7 @@ mod head_check;
 mod listen;
 mod lookup;
 mod respond;
-mod server;
 
-pub use server::{Server, ServerError};
+pub(crate) use connection::serve;
+pub(crate) use handler::{Proxy, proxy};
+pub(crate) use listen::{Connections, accept, bind};

@@ -1,11 +1,12 @@
 //! The admin listener over a real connection: what each path answers, to whom, and how.
 
 use super::*;
+use crate::config::Limits;
 use crate::config::RouteId;
-use crate::front::bind::bind;
+use crate::front::{accept, bind, serve};
 use crate::metrics::{Phase, RenderResult};
-use pingora::services::Service as _;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,12 +21,20 @@ struct Running {
 
 fn run(token: Option<&str>) -> Running {
     let metrics = Arc::new(Metrics::of_one_route());
-    let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = socket.address();
+    let (socket, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let admin = Admin { address, token: token.map(Arc::from) };
-    let mut service = service(&admin, metrics.clone(), socket);
+    let app = Arc::new(AdminApp::new(&admin, metrics.clone()));
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(async move { service.start_service(None, stopped, 1).await });
+    let limits = Limits {
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(10),
+        max_head: 1024,
+        max_headers: 10,
+    };
+    tokio::spawn(accept(socket, stopped.clone(), move |stream, _| {
+        let (app, limits, stopped) = (app.clone(), limits.clone(), stopped.clone());
+        tokio::spawn(async move { serve(&app, stream, &limits, &stopped).await });
+    }));
     Running { address, metrics, _stop: stop }
 }
 

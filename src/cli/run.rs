@@ -1,7 +1,7 @@
 //! `breadbox run`: finds the configuration that the arguments name and serves it.
 
+use super::server::Server;
 use crate::config::Config;
-use crate::front::Server;
 use crate::render::Notices;
 use crate::telemetry;
 use anyhow::bail;

@@ -17,7 +17,8 @@ use async_trait::async_trait;
 use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
+use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -27,14 +28,23 @@ use std::time::{Duration, Instant};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The proxy behind one listener.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     pub(super) engine: Arc<Engine>,
     pub(super) limits: Limits,
     pub(super) scheme: Scheme,
 }
 
+/// A pingora proxy with these limits.
+pub(crate) fn proxy(engine: &Arc<Engine>, limits: Limits) -> Arc<HttpProxy<Proxy>> {
+    let servers = engine.config.origins.iter().map(|origin| origin.servers.len()).max().unwrap_or(1);
+    // Every server once, and once more where a reused connection had died.
+    let conf = ServerConf { max_retries: servers + 1, ..ServerConf::default() };
+    let proxy = Proxy { engine: Arc::clone(engine), limits, scheme: Scheme::Http };
+    Arc::new(http_proxy(&Arc::new(conf), proxy))
+}
+
 /// One request on its way.
-pub(super) struct Ctx {
+pub(crate) struct Ctx {
     pub(super) started: Instant,
     /// When the request came.
     arrived: Timestamp,
@@ -87,7 +97,7 @@ impl Ctx {
 }
 
 /// A request that goes on to the origin.
-pub(super) struct Forward {
+pub(crate) struct Forward {
     pub(super) origin: OriginId,
     pub(super) plan: Bypass,
 }

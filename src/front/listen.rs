@@ -24,7 +24,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When the address is taken or is not this machine's.
-pub(super) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -35,25 +35,25 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)>
 
 /// Counts open connections; a stop waits until there are none.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     open: AtomicUsize,
     all_closed: Notify,
 }
 
 impl Connections {
     /// How many are open.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
 
     /// Counts one more until the guard is dropped.
-    pub(super) fn enter(self: &Arc<Self>) -> OpenConnection {
+    pub(crate) fn enter(self: &Arc<Self>) -> OpenConnection {
         self.open.fetch_add(1, Ordering::SeqCst);
         OpenConnection(Arc::clone(self))
     }
 
     /// Waits until none is open.
-    pub(super) async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         loop {
             let closed = self.all_closed.notified();
             tokio::pin!(closed);
@@ -68,7 +68,7 @@ impl Connections {
 
 /// An open connection, counted while it lives.
 #[derive(Debug)]
-pub(super) struct OpenConnection(Arc<Connections>);
+pub(crate) struct OpenConnection(Arc<Connections>);
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
@@ -79,7 +79,7 @@ impl Drop for OpenConnection {
 }
 
 /// Takes connections until `stop` says so; then the socket is closed.
-pub(super) async fn accept(listener: TcpListener, mut stop: watch::Receiver<bool>, serve: impl Fn(Stream, SocketAddr)) {
+pub(crate) async fn accept(listener: TcpListener, mut stop: watch::Receiver<bool>, serve: impl Fn(Stream, SocketAddr)) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -1,24 +1,28 @@
 //! Starting, serving and stopping: binds every listener, serves until a signal comes, then finishes
 //! what is in flight within `shutdown_timeout`.
 
-use super::guard::Guarded;
-use super::handler::Proxy;
-use super::listen::{self, Connections};
 use crate::admin::AdminApp;
-use crate::config::{Config, Limits, Scheme};
+use crate::config::{Config, Limits};
+use crate::front::{self, Connections, Proxy};
 use crate::metrics::Metrics;
 use crate::render::{Engine, Notices};
 use pingora::apps::HttpServerApp;
-use pingora::protocols::Stream;
-use pingora::protocols::http::ServerSession;
-use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::protocols::l4::stream::Stream;
+use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use pingora::server::configuration::ServerConf;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+/// What a client of the admin listener may do.
+const ADMIN_LIMITS: Limits = Limits {
+    head_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(60),
+    max_head: 64 << 10,
+    max_headers: 100,
+};
 
 /// Why serving ended before a signal came.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +85,7 @@ impl Server {
         let mut accepting = Vec::new();
         for (index, listener) in config.listeners.iter().enumerate() {
             let (socket, address) = bind(listener.address)?;
-            let proxy = proxy(&engine, listener.limits.clone());
+            let proxy = front::proxy(&engine, listener.limits.clone());
             announce("public", address);
             proxies.push(Arc::clone(&proxy));
             let public = Public {
@@ -93,14 +97,15 @@ impl Server {
                 index,
             };
             accepting
-                .push(tokio::spawn(listen::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
+                .push(tokio::spawn(front::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
         }
         let (socket, address) = bind(config.admin.address)?;
         announce("admin", address);
         let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&metrics)));
         let admin_stop = stopping.clone();
-        let admin = tokio::spawn(listen::accept(socket, admin_stop.clone(), move |stream, _| {
-            tokio::spawn(serve_admin(Arc::clone(&app), stream, admin_stop.clone()));
+        let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |stream, _| {
+            let (app, stopping) = (Arc::clone(&app), admin_stop.clone());
+            tokio::spawn(async move { front::serve(&app, stream, &ADMIN_LIMITS, &stopping).await });
         }));
         metrics.health().enter(crate::metrics::Phase::Running);
 
@@ -135,7 +140,7 @@ async fn finish(connections: &Connections, timeout: Duration, signals: &mut Sign
 }
 
 fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), ServerError> {
-    listen::bind(address).map_err(|error| ServerError::Bind { address, error })
+    front::bind(address).map_err(|error| ServerError::Bind { address, error })
 }
 
 fn announce(listener: &'static str, address: SocketAddr) {
@@ -149,14 +154,6 @@ fn observe(engine: &Arc<Engine>) {
     engine.metrics.observe_backoff_keys(move || keys.upgrade().map_or(0, |engine| engine.backing_off() as u64));
 }
 
-fn proxy(engine: &Arc<Engine>, limits: Limits) -> Arc<HttpProxy<Proxy>> {
-    let servers = engine.config.origins.iter().map(|origin| origin.servers.len()).max().unwrap_or(1);
-    // Every server once, and once more where a reused connection had died.
-    let conf = ServerConf { max_retries: servers + 1, ..ServerConf::default() };
-    let proxy = Proxy { engine: Arc::clone(engine), limits, scheme: Scheme::Http };
-    Arc::new(http_proxy(&Arc::new(conf), proxy))
-}
-
 /// What a public listener needs to serve a connection.
 struct Public {
     proxy: Arc<HttpProxy<Proxy>>,
@@ -168,54 +165,17 @@ struct Public {
 }
 
 impl Public {
-    fn serve(&self, stream: pingora::protocols::l4::stream::Stream) {
+    fn serve(&self, stream: Stream) {
         let open = self.connections.enter();
         let counted = self.metrics.connection(self.index);
         let proxy = Arc::clone(&self.proxy);
         let stopping = self.stopping.clone();
-        let guarded = Guarded::new(stream, self.limits.head_timeout, self.limits.idle_timeout);
+        let limits = self.limits.clone();
         tokio::spawn(async move {
-            serve_connection(&proxy, guarded, &stopping).await;
+            front::serve(&proxy, stream, &limits, &stopping).await;
             drop(counted);
             drop(open);
         });
-    }
-}
-
-/// Serves the requests of one connection, one after the other.
-async fn serve_connection(proxy: &Arc<HttpProxy<Proxy>>, guarded: Guarded, stopping: &ShutdownWatch) {
-    let phase = Arc::clone(guarded.phase());
-    let mut session = ServerSession::new_http1(Box::new(guarded) as Stream);
-    session.set_keepalive((!*stopping.borrow()).then_some(0));
-    session.set_pipelining_enabled(true);
-    loop {
-        phase.expect_head();
-        let Some(reused) = proxy.process_new_http(session, stopping).await else { return };
-        let (stream, settings) = reused.consume();
-        session = ServerSession::new_http1(stream);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
-        }
-    }
-}
-
-async fn serve_admin(
-    app: Arc<impl HttpServerApp + Send + Sync + 'static>,
-    stream: pingora::protocols::l4::stream::Stream,
-    stopping: ShutdownWatch,
-) {
-    let guarded = Guarded::new(stream, Duration::from_secs(10), Duration::from_secs(60));
-    let phase = Arc::clone(guarded.phase());
-    let mut session = ServerSession::new_http1(Box::new(guarded) as Stream);
-    session.set_keepalive((!*stopping.borrow()).then_some(0));
-    loop {
-        phase.expect_head();
-        let Some(reused) = app.process_new_http(session, &stopping).await else { return };
-        let (stream, settings) = reused.consume();
-        session = ServerSession::new_http1(stream);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
-        }
     }
 }
 
