@@ -192,6 +192,17 @@ async fn an_answer_that_is_dropped_unfinished_closes_its_connection() {
 }
 
 #[test]
+fn renders_may_move_between_threads() {
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    let (client, request) = (client(&["127.0.0.1:9".parse().unwrap()]), get("/"));
+    drop(is_send(client.send(&request)));
+    drop(is_send(None::<Answer>));
+    let _: fn(&mut Answer) = |answer| drop(is_send(answer.chunk()));
+}
+
+#[test]
 fn a_connection_made_on_one_runtime_is_used_from_another() {
     // As with `work_stealing: false`, where every worker is a runtime of its own.
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

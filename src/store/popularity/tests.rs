@@ -56,6 +56,24 @@ fn a_scan_of_keys_asked_for_once_leaves_the_popular_ones() {
 }
 
 #[test]
+fn a_scan_takes_one_slot_of_a_full_bucket_and_only_when_it_outnumbers_its_hits() {
+    let sketch = Popularity::new(WAYS);
+    let pages: Vec<Name> = (0..WAYS).map(|i| name(format!("/page/{i}"))).collect();
+    for page in &pages {
+        touched(&sketch, page, 20);
+    }
+    let left = || pages.iter().filter(|page| sketch.estimate(page) == 20).count();
+    for i in 0..20 {
+        sketch.touch(&name(format!("scan {i}")));
+    }
+    assert_eq!(left(), WAYS);
+    for i in 20..10_000 {
+        sketch.touch(&name(format!("scan {i}")));
+    }
+    assert_eq!(left(), WAYS - 1);
+}
+
+#[test]
 fn a_new_favourite_gets_in() {
     let sketch = Popularity::new(WAYS);
     for i in 0..WAYS {

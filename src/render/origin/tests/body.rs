@@ -4,10 +4,12 @@ use super::*;
 
 /// What comes of an answer: its body, or the kind of the error.
 async fn outcome(reply: Reply) -> Result<String, &'static str> {
+    outcome_within(Duration::from_secs(10), reply).await
+}
+
+async fn outcome_within(between_bytes: Duration, reply: Reply) -> Result<String, &'static str> {
     let server = Scripted::start(vec![vec![reply]]).await;
-    let client = script::client_with(&[server.address], |origin| {
-        origin.between_bytes_timeout = Duration::from_millis(50);
-    });
+    let client = script::client_with(&[server.address], |origin| origin.between_bytes_timeout = between_bytes);
     let body = fetch(&client).await.map_err(|error| error.kind())?;
     Ok(String::from_utf8(body).unwrap())
 }
@@ -60,7 +62,8 @@ async fn a_body_that_stops_coming_is_a_gateway_timeout() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
         "HTTP/1.1 200 OK\r\n\r\nhello",
     ] {
-        assert_eq!(outcome(hang(reply)).await, Err("timeout_body"), "{reply}");
+        let outcome = outcome_within(Duration::from_millis(50), hang(reply)).await;
+        assert_eq!(outcome, Err("timeout_body"), "{reply}");
     }
 }
 
