@@ -98,6 +98,7 @@ impl<A: ServerApp + Send + Sync + 'static> PingoraService for Bound<A> {
 mod tests {
     use super::*;
     use pingora::protocols::Stream;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::sync::watch;
@@ -114,10 +115,14 @@ mod tests {
         }
     }
 
+    /// What is said at `address`; an error, too, where nobody accepts for ten seconds.
     async fn hear(address: SocketAddr) -> io::Result<String> {
-        let mut text = String::new();
-        TcpStream::connect(address).await?.read_to_string(&mut text).await?;
-        Ok(text)
+        let listen = async {
+            let mut text = String::new();
+            TcpStream::connect(address).await?.read_to_string(&mut text).await?;
+            Ok(text)
+        };
+        tokio::time::timeout(Duration::from_secs(10), listen).await?
     }
 
     /// Two sockets on port 0 have ports of their own, pingora accepts on both, and lets go of them
