@@ -38,10 +38,6 @@ impl ServeHttp for AdminApp {
         session.set_read_timeout(Some(IO_TIMEOUT));
         session.set_write_timeout(Some(IO_TIMEOUT));
         let refusal = read_body(session).await.err();
-        if refusal.is_some() {
-            // The rest of the body is still on its way and would be taken for the next request.
-            session.set_keepalive(None);
-        }
         let head = session.req_header();
         let request = Request { method: &head.method, path: head.uri.path(), headers: &head.headers };
         let answer = refusal.unwrap_or_else(|| answer::answer(&request, self.token.as_deref(), &self.metrics));
@@ -49,7 +45,8 @@ impl ServeHttp for AdminApp {
     }
 }
 
-/// Reads the whole body, so that an answer never meets a client that is still sending.
+/// Reads the whole body, so that an answer never meets a client that is still sending. Where it is
+/// refused, pingora closes the connection: it does so with every answer before a request's end.
 async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, Answer> {
     let mut body = Vec::new();
     while let Some(part) = session.read_request_body().await.map_err(|_| Answer::unreadable())? {

@@ -191,7 +191,7 @@ impl Engine {
     pub(crate) fn store_reading(&self) -> StoreReading {
         StoreReading {
             bytes: self.store.bytes() as u64,
-            pages: self.store.entries() as u64,
+            pages: self.store.pages() as u64,
             capacity: self.config.store.memory as u64,
             evictions: self.store.evictions(),
         }

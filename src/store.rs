@@ -140,9 +140,9 @@ impl Store {
         self.memory.bytes()
     }
 
-    /// Pages and lists of variants kept.
-    pub fn entries(&self) -> usize {
-        self.memory.entries()
+    /// Pages kept.
+    pub fn pages(&self) -> usize {
+        self.memory.pages()
     }
 
     /// Pages that had to leave for others since the start.

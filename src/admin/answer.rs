@@ -112,3 +112,17 @@ impl Answer {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// HEAD has the length of what GET would get, and nothing behind it that a client could take for
+    /// its next answer.
+    #[test]
+    fn a_head_response_has_a_length_and_no_body() {
+        let response = Answer::text(StatusCode::OK, "ok\n").into_response(&Method::HEAD);
+        assert_eq!(response.headers()[CONTENT_LENGTH], "3");
+        assert!(response.into_body().is_empty());
+    }
+}

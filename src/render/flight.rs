@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// In a pipe, the task reads on from the origin while the fastest reader is no more than this many
-/// bytes behind.
+/// In a pipe, the task reads on from the origin while the reader it keeps pace with is no more than
+/// this many bytes behind.
 const PIPE_AHEAD: usize = 256 * 1024;
 
 /// The head of an answer, ready for clients.
@@ -126,6 +126,8 @@ struct State {
     readers: HashMap<u64, usize>,
     next_waiter: u64,
     starter_waits: bool,
+    /// The starter, once it reads.
+    starter: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -307,23 +309,32 @@ impl State {
         self.chunks.push_back(chunk);
         let Some(window) = self.pipe else { return };
         let slowest = if self.starter_waits { 0 } else { self.readers.values().copied().min().unwrap_or(0) };
-        while self.dropped < slowest || (self.held > window && self.chunks.len() > 1) {
+        let lead = self.lead();
+        while self.dropped < slowest || (self.held > window && self.dropped < lead) {
             let Some(oldest) = self.chunks.pop_front() else { break };
             self.held -= oldest.len();
             self.dropped += 1;
         }
     }
 
-    fn pressure(&self) -> Pressure {
-        if self.pipe.is_none() {
-            return Pressure::None;
+    /// The reader whose pace a pipe keeps: the client that started the render, or the fastest of
+    /// those that are left. It never falls out of the window; others may.
+    fn lead(&self) -> usize {
+        if self.starter_waits {
+            return 0;
         }
+        let starter = self.starter.and_then(|id| self.readers.get(&id)).copied();
+        starter.or_else(|| self.readers.values().copied().max()).unwrap_or(0)
+    }
+
+    fn pressure(&self) -> Pressure {
+        let Some(window) = self.pipe else { return Pressure::None };
         if self.readers.is_empty() {
             return if self.starter_waits { Pressure::Full } else { Pressure::NoReaders };
         }
-        let fastest = self.readers.values().copied().max().unwrap_or(0).max(self.dropped);
-        let behind: usize = self.chunks.iter().skip(fastest - self.dropped).map(Bytes::len).sum();
-        if behind > PIPE_AHEAD { Pressure::Full } else { Pressure::None }
+        let read = self.lead().saturating_sub(self.dropped);
+        let behind: usize = self.chunks.iter().skip(read).map(Bytes::len).sum();
+        if behind > PIPE_AHEAD.min(window) { Pressure::Full } else { Pressure::None }
     }
 
     /// What a waiter may be told now.
@@ -379,7 +390,10 @@ impl Waiter {
                 let told = state.told(self.role)?;
                 if matches!(told, Told::Stream(_)) {
                     state.readers.insert(self.id, 0);
-                    state.starter_waits &= self.role != Role::Starter;
+                    if self.role == Role::Starter {
+                        state.starter_waits = false;
+                        state.starter = Some(self.id);
+                    }
                 }
                 Some(told)
             })

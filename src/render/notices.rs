@@ -68,10 +68,12 @@ impl Notices {
 
     /// A page varies on fields that the route does not key on.
     pub(crate) fn unkeyed_vary(&self, config: &Config, id: RouteId, names: &[HeaderName]) {
+        // `Accept` is there for visitors who do not take HTML; nobody has to key on it.
+        let names: Vec<&str> = names.iter().map(HeaderName::as_str).filter(|name| *name != "accept").collect();
         if names.is_empty() || !self.is_first(id, Notice::Vary) {
             return;
         }
-        let list = names.iter().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+        let list = names.join(", ");
         tracing::warn!(
             route = %config.route(id).name,
             vary = list,

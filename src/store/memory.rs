@@ -6,7 +6,7 @@ use crate::config;
 use crate::policy::{Key, Page};
 use foyer::{Cache, CacheBuilder, Event, EventListener, S3FifoConfig};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A shard holds at least this many of the largest pages, so that one of them cannot empty it.
 const LARGEST_PAGES_PER_SHARD: usize = 8;
@@ -35,35 +35,40 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Memory {
     cache: Cache<Key, Entry, foldhash::quality::RandomState>,
-    evictions: Arc<Evictions>,
+    counts: Arc<Counts>,
 }
 
 #[derive(Debug, Default)]
-struct Evictions(AtomicU64);
+struct Counts {
+    pages: AtomicUsize,
+    evictions: AtomicU64,
+}
 
-impl EventListener for Evictions {
+impl EventListener for Counts {
     type Key = Key;
     type Value = Entry;
 
-    fn on_leave(&self, reason: Event, _key: &Key, _value: &Entry) {
+    fn on_leave(&self, reason: Event, _key: &Key, entry: &Entry) {
+        let Entry::Page(_) = entry else { return };
+        self.pages.fetch_sub(1, Ordering::Relaxed);
         if reason == Event::Evict {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            self.evictions.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Memory {
     pub(super) fn new(config: &config::Store) -> Self {
-        let evictions = Arc::new(Evictions::default());
+        let counts = Arc::new(Counts::default());
         let cache = CacheBuilder::new(config.memory)
             .with_name("pages")
             .with_shards(shards(config))
             .with_eviction_config(S3FifoConfig::default())
             .with_hash_builder(foldhash::quality::RandomState::default())
             .with_weighter(|_: &Key, entry: &Entry| entry.weight())
-            .with_event_listener(Arc::clone(&evictions) as Arc<dyn EventListener<Key = Key, Value = Entry>>)
+            .with_event_listener(Arc::clone(&counts) as Arc<dyn EventListener<Key = Key, Value = Entry>>)
             .build();
-        Memory { cache, evictions }
+        Memory { cache, counts }
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Entry> {
@@ -71,6 +76,9 @@ impl Memory {
     }
 
     pub(super) fn insert(&self, key: Key, entry: Entry) {
+        if let Entry::Page(_) = &entry {
+            self.counts.pages.fetch_add(1, Ordering::Relaxed);
+        }
         self.cache.insert(key, entry);
     }
 
@@ -82,12 +90,12 @@ impl Memory {
         self.cache.usage()
     }
 
-    pub(super) fn entries(&self) -> usize {
-        self.cache.entries()
+    pub(super) fn pages(&self) -> usize {
+        self.counts.pages.load(Ordering::Relaxed)
     }
 
     pub(super) fn evictions(&self) -> u64 {
-        self.evictions.0.load(Ordering::Relaxed)
+        self.counts.evictions.load(Ordering::Relaxed)
     }
 }
 

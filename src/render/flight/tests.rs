@@ -116,7 +116,7 @@ async fn a_pipe_waits_for_its_reader_and_stops_when_it_leaves() {
     let mut starter = flight.start();
     assert_eq!(flight.tell_starter(head(HeadKind::Private), PIPE_AHEAD), Push::Wanted);
     assert!(matches!(starter.told().await, Told::Stream(_)));
-    let piece = Bytes::from(vec![7; PIPE_AHEAD + 1]);
+    let piece = Bytes::from(vec![7; PIPE_AHEAD]);
     let pushing = {
         let flight = Arc::clone(&flight);
         let piece = piece.clone();
