@@ -17,11 +17,12 @@ pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
 pub(crate) use gate::is_html;
 pub use notices::Notices;
 
-use crate::config::{Config, OriginId, RouteId};
+use crate::config::{Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
-use crate::policy::route::RouteTable;
+use crate::policy::route::{RouteError, RouteTable};
 use crate::policy::{Key, Page, Timestamp};
 use crate::store::Store;
+use arc_swap::ArcSwap;
 use backoff::Backoff;
 use http::HeaderMap;
 use origin::OriginClient;
@@ -43,18 +44,23 @@ pub(crate) struct OriginState {
     pub(crate) scheduler: Scheduler,
 }
 
-/// Everything a request needs: configuration, pages, renders.
-pub struct Engine {
-    /// The configuration in force.
+/// One configuration at run time. A request keeps the one it began with.
+pub struct Setup {
+    /// The configuration.
     pub config: Arc<Config>,
     /// Which route takes a path.
     pub routes: RouteTable,
-    /// Every series.
-    pub metrics: Arc<Metrics>,
     /// What is said once.
     pub notices: Notices,
-    pub(crate) store: Store,
+    /// Every series.
+    pub metrics: Arc<Metrics>,
     pub(crate) origins: Vec<OriginState>,
+}
+
+/// Everything a request needs: pages, renders, and the configuration in force.
+pub struct Engine {
+    setup: ArcSwap<Setup>,
+    pub(crate) store: Store,
     backoff: Backoff,
     flights: Vec<FlightShard>,
     clock: Clock,
@@ -68,8 +74,10 @@ struct Clock {
 }
 
 /// What a render is to do.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Order {
+    /// The configuration that the request which started it began with.
+    pub(crate) setup: Arc<Setup>,
     /// The route it is for.
     pub(crate) route: RouteId,
     /// Who renders.
@@ -95,36 +103,52 @@ pub(crate) struct Asker {
     pub(crate) sent_cookie: bool,
 }
 
-impl Engine {
-    /// An engine with an empty store. Connects to nothing.
+impl Setup {
+    /// A configuration ready to serve. Connects to nothing.
     ///
     /// # Errors
     /// When two routes take the same paths.
-    pub fn new(
-        config: Arc<Config>,
-        metrics: Arc<Metrics>,
-        notices: Notices,
-    ) -> Result<Arc<Self>, crate::policy::route::RouteError> {
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, notices: Notices) -> Result<Self, RouteError> {
         let routes = RouteTable::new(&config)?;
-        let origins = config
-            .origins
-            .iter()
-            .map(|origin| OriginState {
-                client: OriginClient::new(Arc::clone(origin)),
-                scheduler: Scheduler::new(origin.max_renders, origin.max_waiting, origin.queue_timeout),
-            })
-            .collect();
-        Ok(Arc::new(Engine {
-            store: Store::new(&config.store),
-            routes,
-            metrics,
-            notices,
-            origins,
-            backoff: Backoff::new(config.origins.len()),
+        let origins = config.origins.iter().map(OriginState::new).collect();
+        Ok(Setup { config, routes, notices, metrics, origins })
+    }
+
+    /// The route with this id.
+    pub(crate) fn route(&self, id: RouteId) -> &Arc<Route> {
+        self.config.route(id)
+    }
+
+    /// Hands out the permits to ask this origin.
+    pub(crate) fn scheduler(&self, origin: OriginId) -> &Scheduler {
+        &self.origins[origin.0].scheduler
+    }
+}
+
+impl OriginState {
+    fn new(origin: &Arc<Origin>) -> Self {
+        OriginState {
+            client: OriginClient::new(Arc::clone(origin)),
+            scheduler: Scheduler::new(origin.max_renders, origin.max_waiting, origin.queue_timeout),
+        }
+    }
+}
+
+impl Engine {
+    /// An engine with an empty store.
+    pub fn new(setup: Setup) -> Arc<Self> {
+        Arc::new(Engine {
+            store: Store::new(&setup.config.store),
+            backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
-            config,
-        }))
+            setup: ArcSwap::from_pointee(setup),
+        })
+    }
+
+    /// The configuration in force.
+    pub fn setup(&self) -> Arc<Setup> {
+        self.setup.load_full()
     }
 
     /// The time, read once per request at the edge.
@@ -187,19 +211,19 @@ impl Engine {
         tokio::spawn(run::fly(Arc::clone(self), flight, order(), Class::Refresh { popularity }));
     }
 
+    /// Halves every popularity.
+    pub(crate) fn let_popularity_fade(&self) {
+        self.store.let_popularity_fade();
+    }
+
     /// What the store holds, for metrics.
     pub(crate) fn store_reading(&self) -> StoreReading {
         StoreReading {
             bytes: self.store.bytes() as u64,
             pages: self.store.pages() as u64,
-            capacity: self.config.store.memory as u64,
+            capacity: self.store.capacity() as u64,
             evictions: self.store.evictions(),
         }
-    }
-
-    /// Hands out the permits to ask this origin.
-    pub(crate) fn scheduler(&self, origin: OriginId) -> &Scheduler {
-        &self.origins[origin.0].scheduler
     }
 
     /// A render that has seen an older purge sequence than its URI's is not joined, unless it has

@@ -75,8 +75,12 @@ impl Store {
     }
 
     /// Keeps `page` in the place of what was stored under its key; of more than `max_variants`
-    /// pages of one URL the least popular leaves.
+    /// pages of one URL the least popular leaves. A page that became void while it was rendered must
+    /// not take the place of one that was rendered since, so it is not kept at all.
     pub(crate) fn put(&self, page: Arc<Page>, max_variants: usize) {
+        if self.is_void(&page.key, page.purge_seq) {
+            return;
+        }
         if let Some(base) = page.key.base() {
             let _guard = self.variant_lock(&base).lock();
             let known = match self.memory.get(&base) {
@@ -119,6 +123,11 @@ impl Store {
         self.popularity.estimate(key)
     }
 
+    /// Halves every popularity; to be called every [`popularity::HALF_LIFE`].
+    pub(crate) fn let_popularity_fade(&self) {
+        self.popularity.age();
+    }
+
     /// The purge sequence now.
     pub(crate) fn purge_seq(&self) -> PurgeSeq {
         self.clock.now()
@@ -138,6 +147,11 @@ impl Store {
     /// Bytes of pages kept, all overhead counted.
     pub fn bytes(&self) -> usize {
         self.memory.bytes()
+    }
+
+    /// Bytes it may keep.
+    pub fn capacity(&self) -> usize {
+        self.memory.capacity()
     }
 
     /// Pages kept.

@@ -5,7 +5,8 @@ use crate::admin::AdminApp;
 use crate::config::{Config, Limits};
 use crate::front::{self, Connections, Proxy};
 use crate::metrics::Metrics;
-use crate::render::{Engine, Notices};
+use crate::render::{Engine, Notices, Setup};
+use crate::store::popularity::HALF_LIFE;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::l4::stream::Stream;
 use pingora::proxy::HttpProxy;
@@ -26,7 +27,7 @@ const ADMIN_LIMITS: Limits = Limits {
 
 /// Why serving ended before a signal came.
 #[derive(Debug, thiserror::Error)]
-pub enum ServerError {
+pub(crate) enum ServerError {
     /// A listener's address cannot be had.
     #[error("cannot listen on {address}: {error}; is another process using the address?")]
     Bind {
@@ -44,14 +45,14 @@ pub enum ServerError {
 }
 
 /// A configuration, ready to be served.
-pub struct Server {
+pub(crate) struct Server {
     config: Arc<Config>,
     notices: Notices,
 }
 
 impl Server {
     /// Serves this configuration.
-    pub fn new(config: Config, notices: Notices) -> Self {
+    pub(crate) fn new(config: Config, notices: Notices) -> Self {
         Server { config: Arc::new(config), notices }
     }
 
@@ -59,7 +60,7 @@ impl Server {
     ///
     /// # Errors
     /// When it cannot start.
-    pub fn run(self) -> Result<(), ServerError> {
+    pub(crate) fn run(self) -> Result<(), ServerError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.config.threads.get())
             .thread_name("breadbox")
@@ -76,8 +77,9 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let engine = Engine::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
-        observe(&engine);
+        let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
+        observe(&engine, &metrics);
+        tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         let (stop, stopping) = watch::channel(false);
         let connections = Arc::new(Connections::default());
         let mut signals = Signals::new()?;
@@ -143,15 +145,25 @@ fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), Se
     front::bind(address).map_err(|error| ServerError::Bind { address, error })
 }
 
+/// Yesterday's favourites make room for today's.
+async fn let_popularity_fade(engine: Arc<Engine>) {
+    let mut half_life = tokio::time::interval(HALF_LIFE);
+    half_life.tick().await;
+    loop {
+        half_life.tick().await;
+        engine.let_popularity_fade();
+    }
+}
+
 fn announce(listener: &'static str, address: SocketAddr) {
     tracing::info!(listener, %address, "listening");
 }
 
-fn observe(engine: &Arc<Engine>) {
+fn observe(engine: &Arc<Engine>, metrics: &Metrics) {
     let store = Arc::downgrade(engine);
-    engine.metrics.observe_store(move || store.upgrade().map(|engine| engine.store_reading()).unwrap_or_default());
+    metrics.observe_store(move || store.upgrade().map(|engine| engine.store_reading()).unwrap_or_default());
     let keys = Arc::downgrade(engine);
-    engine.metrics.observe_backoff_keys(move || keys.upgrade().map_or(0, |engine| engine.backing_off() as u64));
+    metrics.observe_backoff_keys(move || keys.upgrade().map_or(0, |engine| engine.backing_off() as u64));
 }
 
 /// What a public listener needs to serve a connection.

@@ -13,6 +13,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{ErrorSource, ErrorType};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What clients are told to wait when the origin failed.
@@ -28,8 +29,9 @@ fn plan(ctx: &Ctx) -> pingora::Result<&Forward> {
 ///
 /// # Errors
 /// When no server's name resolves.
-pub(super) async fn peer(engine: &Engine, session: &Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
-    let client = &engine.origins[plan(ctx)?.origin.0].client;
+pub(super) async fn peer(session: &Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
+    let setup = Arc::clone(&ctx.setup);
+    let client = &setup.origins[plan(ctx)?.origin.0].client;
     let turn = ctx.turn.get_or_insert_with(|| client.turn());
     let mut peer = client
         .peer(turn, ctx.attempts)
@@ -51,26 +53,17 @@ fn may_be_silent(headers: &HeaderMap) -> bool {
 }
 
 /// The next server is tried while there is one that has not been.
-pub(super) fn after_failed_connect(
-    engine: &Engine,
-    ctx: &mut Ctx,
-    mut error: Box<pingora::Error>,
-) -> Box<pingora::Error> {
+pub(super) fn after_failed_connect(ctx: &mut Ctx, mut error: Box<pingora::Error>) -> Box<pingora::Error> {
     ctx.attempts += 1;
-    let servers = ctx.forward.as_ref().map_or(0, |forward| engine.config.origin(forward.origin).servers.len());
+    let servers = ctx.forward.as_ref().map_or(0, |forward| ctx.setup.config.origin(forward.origin).servers.len());
     error.set_retry(ctx.attempts < servers);
     error
 }
 
 /// Sets the forwarding fields; everything else goes as it came.
-pub(super) fn prepare_request(
-    engine: &Engine,
-    incoming: &Incoming<'_>,
-    request: &mut RequestHeader,
-    ctx: &Ctx,
-) -> pingora::Result<()> {
+pub(super) fn prepare_request(incoming: &Incoming<'_>, request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result<()> {
     let forward = plan(ctx)?;
-    let changes = forwarded::bypass_fields(&engine.config, &forward.plan, incoming);
+    let changes = forwarded::bypass_fields(&ctx.setup.config, &forward.plan, incoming);
     for name in &changes.remove {
         request.remove_header(name);
     }
@@ -92,7 +85,7 @@ pub(super) fn finish_response(
     }
     ctx.status = response.status.as_u16();
     invalidate(engine, session, response, ctx);
-    suggest(engine, session, response, ctx);
+    suggest(session, response, ctx);
     let value = respond::cache_status_value(&ctx.outcome, ctx);
     response.append_header(HeaderName::from_static("cache-status"), value)?;
     Ok(())
@@ -106,30 +99,26 @@ fn invalidate(engine: &Engine, session: &Session, response: &ResponseHeader, ctx
     let Some(forward) = &ctx.forward else { return };
     let location = response.headers.get(header::LOCATION).map(|value| value.as_bytes());
     let content_location = response.headers.get(header::CONTENT_LOCATION).map(|value| value.as_bytes());
-    for hash in admission::invalidates(&engine.config, &engine.routes, &forward.plan, location, content_location) {
+    for hash in admission::invalidates(&ctx.setup.config, &ctx.setup.routes, &forward.plan, location, content_location)
+    {
         engine.store.invalidate(hash);
-        engine.metrics.invalidated();
+        ctx.setup.metrics.invalidated();
     }
 }
 
 /// HTML that only a cookie kept from being stored is worth a word to the operator.
-fn suggest(engine: &Engine, session: &Session, response: &ResponseHeader, ctx: &Ctx) {
+fn suggest(session: &Session, response: &ResponseHeader, ctx: &Ctx) {
     let Some(route) = ctx.route else { return };
     let by_cookie = ctx.outcome.detail == Some("cookie");
-    let headers = engine.config.route(route).cache == crate::config::CacheMode::Headers;
+    let headers = ctx.setup.route(route).cache == crate::config::CacheMode::Headers;
     let is_page = session.req_header().method == Method::GET && response.status == StatusCode::OK;
     if by_cookie && headers && is_page && is_html(&(&response.headers).into()) {
-        engine.notices.cookie_bypass(&engine.config, route);
+        ctx.setup.notices.cookie_bypass(&ctx.setup.config, route);
     }
 }
 
 /// Answers for an origin that could not.
-pub(super) async fn failed(
-    engine: &Engine,
-    session: &mut Session,
-    error: &pingora::Error,
-    ctx: &mut Ctx,
-) -> FailToProxy {
+pub(super) async fn failed(session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {
     let client_has_gone = matches!(error.esource(), ErrorSource::Downstream);
     if client_has_gone || session.response_written().is_some() {
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
@@ -137,7 +126,7 @@ pub(super) async fn failed(
     let status = status_of(error);
     if let Some(forward) = &ctx.forward {
         tracing::warn!(
-            origin = %engine.config.origin(forward.origin).name,
+            origin = %ctx.setup.config.origin(forward.origin).name,
             reason = error.etype().as_str(),
             "a forwarded request failed"
         );

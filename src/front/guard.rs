@@ -29,12 +29,20 @@ const OPEN: u8 = 2;
 pub(super) struct Phase {
     now: AtomicU8,
     hold: AtomicBool,
+    odd_request_line: AtomicBool,
 }
 
 impl Phase {
     /// The next bytes belong to a new request.
     pub(super) fn expect_head(&self) {
         self.now.store(IDLE, Ordering::Relaxed);
+        self.odd_request_line.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the request line as it came has white space where none belongs; pingora escapes it
+    /// before anybody else sees it.
+    pub(super) fn has_odd_request_line(&self) -> bool {
+        self.odd_request_line.load(Ordering::Relaxed)
     }
 
     /// The head has been read.
@@ -103,6 +111,14 @@ impl Guarded {
     }
 }
 
+/// Whether what is there of the first line has more than two spaces, or other white space.
+fn is_odd(bytes: &[u8]) -> bool {
+    let line = &bytes[..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.iter().filter(|byte| **byte == b' ').count() > 2
+        || line.iter().any(|byte| matches!(byte, b'\t' | b'\r' | 0x0b | 0x0c))
+}
+
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -112,6 +128,9 @@ impl AsyncRead for Guarded {
         if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf) {
             if phase == IDLE && buf.filled().len() > before {
                 this.requests += 1;
+                if is_odd(&buf.filled()[before..]) {
+                    this.phase.odd_request_line.store(true, Ordering::Relaxed);
+                }
                 this.phase.now.store(HEAD, Ordering::Relaxed);
                 this.set_timer(HEAD);
             }

@@ -9,9 +9,9 @@ use crate::config::{Limits, OriginId, RouteId, Scheme};
 use crate::policy::Timestamp;
 use crate::policy::admission::{Admission, Bypass, BypassReason, Incoming, Wanted, admit};
 use crate::policy::outcome::{Outcome, Served};
-use crate::render::Engine;
 use crate::render::origin::Turn;
 use crate::render::scheduler::Permit;
+use crate::render::{Engine, Setup};
 use crate::telemetry::AccessEvent;
 use async_trait::async_trait;
 use http::{StatusCode, header};
@@ -36,7 +36,7 @@ pub(crate) struct Proxy {
 
 /// A pingora proxy with these limits.
 pub(crate) fn proxy(engine: &Arc<Engine>, limits: Limits) -> Arc<HttpProxy<Proxy>> {
-    let servers = engine.config.origins.iter().map(|origin| origin.servers.len()).max().unwrap_or(1);
+    let servers = engine.setup().config.origins.iter().map(|origin| origin.servers.len()).max().unwrap_or(1);
     // Every server once, and once more where a reused connection had died.
     let conf = ServerConf { max_retries: servers + 1, ..ServerConf::default() };
     let proxy = Proxy { engine: Arc::clone(engine), limits, scheme: Scheme::Http };
@@ -45,6 +45,8 @@ pub(crate) fn proxy(engine: &Arc<Engine>, limits: Limits) -> Arc<HttpProxy<Proxy
 
 /// One request on its way.
 pub(crate) struct Ctx {
+    /// The configuration it began with.
+    pub(super) setup: Arc<Setup>,
     pub(super) started: Instant,
     /// When the request came.
     arrived: Timestamp,
@@ -65,8 +67,9 @@ pub(crate) struct Ctx {
 }
 
 impl Ctx {
-    fn new(now: Timestamp) -> Self {
+    fn new(setup: Arc<Setup>, now: Timestamp) -> Self {
         Ctx {
+            setup,
             started: Instant::now(),
             arrived: now,
             now,
@@ -139,7 +142,7 @@ impl Proxy {
     async fn look_up(&self, session: &mut Session, ctx: &mut Ctx, wanted: &Wanted) -> pingora::Result<bool> {
         ctx.route = Some(wanted.route);
         let headers = session.req_header().headers.clone();
-        let mut lookup = Lookup::new(&self.engine, wanted, headers);
+        let mut lookup = Lookup::new(&self.engine, Arc::clone(&ctx.setup), wanted, headers);
         match lookup.run(session, ctx).await? {
             Next::Answered => Ok(true),
             Next::Forward(forward) => {
@@ -151,6 +154,9 @@ impl Proxy {
 
     fn check_head(&self, session: &Session) -> Result<(), head_check::BadHead> {
         let Some(http1) = session.as_http1() else { return Ok(()) };
+        if Guarded::of(session).is_some_and(|guarded| guarded.phase().has_odd_request_line()) {
+            return Err(head_check::ODD_REQUEST_LINE);
+        }
         let request = session.req_header();
         head_check::check(&http1.get_headers_raw_bytes(), request.version, &request.headers, &self.limits)
     }
@@ -161,7 +167,7 @@ impl ProxyHttp for Proxy {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx::new(self.engine.now())
+        Ctx::new(self.engine.setup(), self.engine.now())
     }
 
     /// None of pingora's own: pages are served as they are stored.
@@ -180,7 +186,7 @@ impl ProxyHttp for Proxy {
         if let Err(bad) = self.check_head(session) {
             return self.refuse(session, ctx, bad.status, bad.reason).await;
         }
-        match admit(&self.engine.config, &self.engine.routes, &self.incoming(session)) {
+        match admit(&ctx.setup.config, &ctx.setup.routes, &self.incoming(session)) {
             Admission::Malformed(why) => self.refuse(session, ctx, StatusCode::BAD_REQUEST, why).await,
             Admission::Misdirected => self.refuse(session, ctx, StatusCode::MISDIRECTED_REQUEST, "host").await,
             Admission::Lookup(wanted) => self.look_up(session, ctx, &wanted).await,
@@ -196,7 +202,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
-        bypass::peer(&self.engine, session, ctx).await
+        bypass::peer(session, ctx).await
     }
 
     async fn upstream_request_filter(
@@ -205,7 +211,7 @@ impl ProxyHttp for Proxy {
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        bypass::prepare_request(&self.engine, &self.incoming(session), request, ctx)
+        bypass::prepare_request(&self.incoming(session), request, ctx)
     }
 
     fn fail_to_connect(
@@ -215,7 +221,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut Ctx,
         error: Box<pingora::Error>,
     ) -> Box<pingora::Error> {
-        bypass::after_failed_connect(&self.engine, ctx, error)
+        bypass::after_failed_connect(ctx, error)
     }
 
     /// Only a safe request is sent again, and only if a reused connection died before it answered.
@@ -245,7 +251,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {
-        bypass::failed(&self.engine, session, error, ctx).await
+        bypass::failed(session, error, ctx).await
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&pingora::Error>, ctx: &mut Ctx) {
@@ -254,7 +260,7 @@ impl ProxyHttp for Proxy {
             ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());
         }
         let duration = ctx.started.elapsed();
-        self.engine.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, duration);
+        ctx.setup.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, duration);
         if !AccessEvent::is_heard() {
             return;
         }
@@ -263,7 +269,7 @@ impl ProxyHttp for Proxy {
             method: session.req_header().method.as_str(),
             host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
             path: session.req_header().uri.path(),
-            route: ctx.route.map_or("", |id| &self.engine.config.route(id).name),
+            route: ctx.route.map_or("", |id| &ctx.setup.route(id).name),
             status: ctx.status,
             outcome: &ctx.outcome,
             bytes: ctx.bytes,

@@ -13,6 +13,9 @@ pub(super) struct BadHead {
     pub(super) reason: &'static str,
 }
 
+/// White space where none belongs.
+pub(super) const ODD_REQUEST_LINE: BadHead = bad("white space in the request line");
+
 const fn bad(reason: &'static str) -> BadHead {
     BadHead { status: StatusCode::BAD_REQUEST, reason }
 }
@@ -39,7 +42,7 @@ fn check_lines(raw: &[u8]) -> Result<(), BadHead> {
     let first_end = memchr::memchr(b'\n', raw).unwrap_or(raw.len());
     let request_line = &raw[..first_end];
     if request_line.iter().filter(|byte| **byte == b' ').count() != 2 || request_line.contains(&b'\t') {
-        return Err(bad("white space in the request line"));
+        return Err(ODD_REQUEST_LINE);
     }
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', raw) {

@@ -9,7 +9,7 @@ use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
 use crate::policy::{Key, Page, Timestamp, freshness, render_request, vary};
-use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Told, Waiter};
+use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
 use pingora::proxy::Session;
@@ -37,7 +37,8 @@ struct Seen {
 /// One request on its way through lookup and render.
 pub(super) struct Lookup<'a> {
     engine: &'a Arc<Engine>,
-    route: &'a Route,
+    setup: Arc<Setup>,
+    route: Arc<Route>,
     wanted: &'a Wanted,
     headers: HeaderMap,
     /// The client's own directives, where the route honours them.
@@ -45,10 +46,10 @@ pub(super) struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(engine: &'a Arc<Engine>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
-        let route = engine.config.route(wanted.route);
+    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
+        let route = Arc::clone(setup.route(wanted.route));
         let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
-        Lookup { engine, route, wanted, headers, directives }
+        Lookup { engine, setup, route, wanted, headers, directives }
     }
 
     /// Answers the request, or says how it is to be forwarded.
@@ -139,10 +140,11 @@ impl<'a> Lookup<'a> {
 
     fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
         Order {
+            setup: Arc::clone(&self.setup),
             route: self.wanted.route,
             origin: self.wanted.origin,
             key: seen.flight.clone(),
-            request: render_request::build(&self.engine.config, self.wanted, &self.headers),
+            request: render_request::build(&self.setup.config, self.wanted, &self.headers),
             asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
             asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: ctx.sent_cookie },
             prior: seen.page.clone(),
@@ -287,7 +289,7 @@ impl<'a> Lookup<'a> {
     /// The request waited for an answer that turned out not to be for it: it goes to the origin
     /// itself, at once but under the origin's limit.
     async fn forward_in_turn(&self, session: &mut Session, ctx: &mut Ctx, why: BypassDetail) -> pingora::Result<Next> {
-        let scheduler = self.engine.scheduler(self.wanted.origin);
+        let scheduler = self.setup.scheduler(self.wanted.origin);
         match scheduler.acquire(crate::render::scheduler::Class::Miss).await {
             Ok(permit) => {
                 ctx.permit = Some(permit);

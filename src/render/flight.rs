@@ -7,6 +7,10 @@
 //!
 //! It decides who may read what; it must not talk to the origin or the store.
 
+mod waiter;
+
+pub(crate) use waiter::Waiter;
+
 use crate::policy::lookup::BypassDetail;
 use crate::policy::{Fields, Key, Page, PurgeSeq, Timestamp, vary::Selecting};
 use bytes::Bytes;
@@ -17,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use waiter::Role;
 
 /// In a pipe, the task reads on from the origin while the reader it keeps pace with is no more than
 /// this many bytes behind.
@@ -85,11 +90,6 @@ pub(crate) enum Told {
     /// There is no answer.
     Failed(Failure),
 }
-
-/// The body ended before it was whole, or this reader was too slow for a pipe.
-#[derive(Debug, thiserror::Error)]
-#[error("the render broke off in the middle of the body")]
-pub(crate) struct Broken;
 
 /// Whether the task that renders shall go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -358,98 +358,6 @@ impl State {
     fn is_for_starter_only(&self) -> bool {
         let Some(Answer::Head(head)) = &self.answer else { return false };
         matches!(head.kind, HeadKind::Private)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Starter,
-    Follower,
-}
-
-/// A request that waits for a flight and reads its body. Dropping it leaves.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    flight: Arc<Flight>,
-    role: Role,
-    id: u64,
-    next: usize,
-}
-
-impl Waiter {
-    /// Whether this request joined a render that another had started.
-    pub(crate) fn is_follower(&self) -> bool {
-        self.role == Role::Follower
-    }
-
-    /// Waits until there is something to say: a head, a page, or that there is none.
-    pub(crate) async fn told(&mut self) -> Told {
-        let told = self
-            .flight
-            .wait(|state| {
-                let told = state.told(self.role)?;
-                if matches!(told, Told::Stream(_)) {
-                    state.readers.insert(self.id, 0);
-                    if self.role == Role::Starter {
-                        state.starter_waits = false;
-                        state.starter = Some(self.id);
-                    }
-                }
-                Some(told)
-            })
-            .await;
-        self.flight.room.notify_one();
-        told
-    }
-
-    /// Waits until the page is whole, for requests that need all of it (ranges, conditionals). A
-    /// pipe is told as a stream, since it never becomes a page.
-    pub(crate) async fn whole(&mut self) -> Told {
-        self.flight
-            .wait(|state| {
-                let streams = matches!(state.answer, Some(Answer::Head(_)));
-                let over = state.end.is_some() || state.pipe.is_some();
-                if !streams { state.answer.is_some().then_some(()) } else { over.then_some(()) }
-            })
-            .await;
-        self.told().await
-    }
-
-    /// The next piece of the body; `None` at its end.
-    ///
-    /// # Errors
-    /// [`Broken`] when the render broke off, or this reader fell out of a pipe's window.
-    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
-        let (id, next) = (self.id, self.next);
-        let chunk = self
-            .flight
-            .wait(|state| {
-                let Some(at) = next.checked_sub(state.dropped) else { return Some(Err(Broken)) };
-                if let Some(chunk) = state.chunks.get(at) {
-                    state.readers.insert(id, next + 1);
-                    return Some(Ok(Some(chunk.clone())));
-                }
-                match state.end.as_ref()? {
-                    End::Stored(_) | End::Whole => Some(Ok(None)),
-                    End::Broken => Some(Err(Broken)),
-                }
-            })
-            .await?;
-        self.next += 1;
-        self.flight.room.notify_one();
-        Ok(chunk)
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        let mut state = self.flight.state.lock();
-        state.readers.remove(&self.id);
-        if self.role == Role::Starter {
-            state.starter_waits = false;
-        }
-        drop(state);
-        self.flight.room.notify_one();
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The task is detached. Whatever happens to it, its flight leaves the map and its waiters are told.
 
-use super::backoff::retry_after;
-use super::flight::{Failure, Flight, Head, HeadKind, Push};
+mod unstored;
+
+use super::flight::{Failure, Flight, HeadKind};
 use super::gate::{self, Backoff, Circumstances, Gate, NotShared};
 use super::mishap::Mishap;
 use super::origin::{Answer, OriginRequest};
@@ -11,7 +12,6 @@ use super::scheduler::{Class, Rejected};
 use super::{Engine, Order, page};
 use crate::config::{Origin, Route};
 use crate::metrics::RenderResult;
-use crate::policy::lookup::BypassDetail;
 use crate::policy::storability::{self, Reason};
 use crate::policy::{Fields, Lifetime, Timestamp, validation, vary};
 use bytes::Bytes;
@@ -26,9 +26,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Runs the render of `order` for `flight`.
 pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, class: Class) {
     let landing = Landing { engine: &engine, flight: &flight };
-    let origin = Arc::clone(engine.config.origin(order.origin));
-    let waits = engine.metrics.render_waits(order.origin);
-    let permit = match engine.scheduler(order.origin).acquire(class).await {
+    let setup = Arc::clone(&order.setup);
+    let origin = Arc::clone(setup.config.origin(order.origin));
+    let waits = setup.metrics.render_waits(order.origin);
+    let permit = match setup.scheduler(order.origin).acquire(class).await {
         Ok(permit) => permit,
         Err(rejected) => {
             let reason = match rejected {
@@ -36,18 +37,18 @@ pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, 
                 Rejected::TimedOut => "queue-timeout",
             };
             flight.fail(Failure { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: RETRY_AFTER, reason });
-            engine.metrics.render(order.route, RenderResult::Rejected, Duration::ZERO);
+            setup.metrics.render(order.route, RenderResult::Rejected, Duration::ZERO);
             return;
         }
     };
     drop(waits);
-    let runs = engine.metrics.render_runs(order.origin);
+    let runs = setup.metrics.render_runs(order.origin);
     flight.ask(|| engine.store.purge_seq());
     let started = Instant::now();
-    let route = Arc::clone(engine.config.route(order.route));
+    let route = Arc::clone(setup.route(order.route));
     let run = Run { engine: &engine, flight: &flight, order: &order, route: &route, origin: &origin, started };
     let result = run.run().await;
-    engine.metrics.render(order.route, result, started.elapsed());
+    setup.metrics.render(order.route, result, started.elapsed());
     drop(landing);
     drop(runs);
     drop(permit);
@@ -145,7 +146,7 @@ impl Run<'_> {
             }
         }
         let request = OriginRequest { method: Method::GET, target: self.order.request.target.clone(), fields };
-        let client = &self.engine.origins[self.order.origin.0].client;
+        let client = &self.order.setup.origins[self.order.origin.0].client;
         let requested_at = self.engine.now();
         let answer = self.in_time(client.send(&request)).await??;
         Ok(Arrived { answer, requested_at, received_at: self.engine.now() })
@@ -161,7 +162,12 @@ impl Run<'_> {
     async fn carry_out(&self, gate: Gate, arrived: Arrived) -> RenderResult {
         let gate = self.guard_rsc(gate, &arrived);
         if let Gate::Uncacheable(NotShared::Policy(reason)) = gate {
-            self.engine.notices.uncacheable(&self.engine.config, self.order.route, reason, &arrived.answer.fields);
+            self.order.setup.notices.uncacheable(
+                &self.order.setup.config,
+                self.order.route,
+                reason,
+                &arrived.answer.fields,
+            );
         }
         match gate {
             Gate::Renew => self.renew(arrived).await,
@@ -214,9 +220,9 @@ impl Run<'_> {
             Ok(recipe) => recipe,
             Err(vary::VaryStar) => return self.hand_over(arrived, NotShared::Policy(Reason::VaryStar)).await,
         };
-        self.engine.notices.kept(&self.engine.config, self.order.route, &arrived.answer.fields);
+        self.order.setup.notices.kept(&self.order.setup.config, self.order.route, &arrived.answer.fields);
         let head = Arc::new(recipe.head(&arrived.answer));
-        self.engine.notices.unkeyed_vary(&self.engine.config, self.order.route, &head.unkeyed_vary);
+        self.order.setup.notices.unkeyed_vary(&self.order.setup.config, self.order.route, &head.unkeyed_vary);
         if head.length.is_some_and(|length| length > self.max_page()) {
             return self.outgrown_at_head(arrived, head).await;
         }
@@ -264,107 +270,6 @@ impl Run<'_> {
         }
     }
 
-    /// The body turned out larger than what is stored: those who read it get the rest, nobody else.
-    async fn outgrown(&self, arrived: Arrived, chunk: Bytes) {
-        let readers = self.flight.become_pipe(self.window());
-        self.too_large();
-        if readers == Push::Abandoned || self.flight.push(chunk).await == Push::Abandoned {
-            return;
-        }
-        self.pipe(arrived).await;
-    }
-
-    async fn outgrown_at_head(&self, arrived: Arrived, head: Arc<Head>) -> RenderResult {
-        self.too_large();
-        if self.flight.tell_starter(head, self.window()) == Push::Wanted {
-            self.pipe(arrived).await;
-        }
-        RenderResult::Oversize
-    }
-
-    /// A page that outgrew `store.max_page` is a bypass for a while; if there is an older one, it
-    /// stays, and the next try backs off.
-    fn too_large(&self) {
-        self.remember();
-        tracing::warn!(
-            route = %self.route.name,
-            path = self.path(),
-            max_page = self.max_page(),
-            "page is larger than store.max_page and is not stored"
-        );
-        if self.order.prior.is_some() {
-            self.backoff(None);
-        }
-    }
-
-    /// An answer that is not to be shared: to the one client it was made for, or to nobody.
-    async fn hand_over(&self, arrived: Arrived, reason: NotShared) -> RenderResult {
-        let anonymous = self.route.cache.is_anonymous();
-        if reason.is_of_the_answer() {
-            self.remember();
-        }
-        if let Some(prior) = self.order.prior.as_ref().filter(|_| reason != NotShared::EventStream) {
-            self.engine.store.remove(&prior.key);
-        }
-        self.leave_the_map();
-        if anonymous && self.order.asker.sent_cookie {
-            self.flight.dismiss(BypassDetail::Uncacheable);
-            return RenderResult::Uncacheable;
-        }
-        let head = Arc::new(page::private_head(&arrived.answer));
-        if self.flight.tell_starter(head, self.window()) == Push::Wanted {
-            self.pipe(arrived).await;
-        }
-        RenderResult::Uncacheable
-    }
-
-    /// What the origin itself refused: to those who wait, as it came; nothing is stored.
-    async fn refuse(&self, arrived: Arrived, backoff: Backoff, kind: HeadKind) -> RenderResult {
-        let status = arrived.answer.status;
-        let wait = retry_after(&arrived.answer.fields, arrived.received_at);
-        let result = if status.is_server_error() { RenderResult::ServerError } else { RenderResult::ClientError };
-        self.not_good(status.canonical_reason().unwrap_or("refused"), backoff, wait, result);
-        self.leave_the_map();
-        let head = Arc::new(page::refusal_head(&arrived.answer, kind));
-        if kind == HeadKind::Private || head.length.is_some_and(|length| length > self.max_page()) {
-            if self.flight.tell_starter(head, self.window()) == Push::Wanted {
-                self.pipe(arrived).await;
-            }
-            return result;
-        }
-        self.flight.tell_head(head);
-        match self.gather(arrived).await {
-            Gathered::Whole(_) => self.flight.end(),
-            Gathered::Outgrown => {}
-            Gathered::Failed(_) => self.flight.break_off(),
-        }
-        result
-    }
-
-    /// Passes the rest of the body on as fast as its readers take it, without a total time.
-    async fn pipe(&self, mut arrived: Arrived) {
-        self.leave_the_map();
-        loop {
-            match arrived.answer.chunk().await {
-                Ok(Some(chunk)) => {
-                    if self.flight.push(chunk).await == Push::Abandoned {
-                        return;
-                    }
-                }
-                Ok(None) => return self.flight.end(),
-                Err(error) => {
-                    self.log_failure(error.kind());
-                    return self.flight.break_off();
-                }
-            }
-        }
-    }
-
-    /// From here on, requests for the key do not find this render.
-    fn leave_the_map(&self) {
-        self.engine.leave_flights(self.flight);
-    }
-
     fn good(&self) {
         self.engine.backoff.succeeded(&self.order.key, self.order.origin);
     }
@@ -398,7 +303,7 @@ impl Run<'_> {
 
     fn backoff(&self, wait: Option<Duration>) {
         self.engine.backoff.failed(&self.order.key, self.order.origin, self.engine.now(), wait, rand::random());
-        self.engine.metrics.backed_off(self.order.origin);
+        self.order.setup.metrics.backed_off(self.order.origin);
     }
 
     fn log_failure(&self, reason: &str) {
@@ -419,11 +324,11 @@ impl Run<'_> {
     }
 
     fn max_page(&self) -> u64 {
-        self.engine.config.store.max_page as u64
+        self.order.setup.config.store.max_page as u64
     }
 
     fn window(&self) -> usize {
-        self.engine.config.store.max_page
+        self.order.setup.config.store.max_page
     }
 }
 

@@ -86,6 +86,10 @@ impl Memory {
         self.cache.remove(key);
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.cache.capacity()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.cache.usage()
     }

@@ -66,7 +66,16 @@ fn vary_fields_of_ours_do_not_count() {
 #[test]
 fn rsc_requests_are_bypasses_unless_the_route_keys_on_them() {
     // Next.js data requests on a route without `vary: RSC` reach the origin as they came.
-    let origin = echo("RSC", &[("Vary", "rsc, next-router-state-tree, Accept-Encoding")]);
+    let origin = Origin::start();
+    origin.otherwise(|x| {
+        let rsc = x.seen.header("rsc").unwrap_or("none").to_owned();
+        let answer = if rsc == "1" {
+            Answer::new("RSC=1").header("Content-Type", "text/x-component")
+        } else {
+            Answer::html(format!("RSC={rsc}"))
+        };
+        x.answer(&answer.header("Vary", "rsc, next-router-state-tree, Accept-Encoding"))
+    });
     let config = Config::new(&origin).route("/plain", "isr", &["revalidate: 1h"]).route(
         "/keyed",
         "isr",

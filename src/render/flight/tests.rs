@@ -1,5 +1,6 @@
 //! Who may read what of a flight, in which order, and who stops it.
 
+use super::waiter::Broken;
 use super::*;
 use crate::config::Scheme;
 use crate::policy::key::KeyUri;
