@@ -2,7 +2,8 @@
 //!
 //! The machine is noisy and figures of two runs cannot be compared, so the results are ratios within a round, with
 //! their spread. Floors of the design are printed beside the figures; nothing here is an assertion. What is not
-//! installed is left out with a message. `make bench` installs and builds what is needed.
+//! installed is left out with a message. `make bench` installs and builds what is needed;
+//! `cargo bench --bench side_by_side -- --quick hot stale` is a short look at two cases.
 
 #[path = "side_by_side/bare.rs"]
 mod bare;
@@ -101,6 +102,9 @@ fn introduce(pace: Pace, pinned: bool) {
     println!("# Side by side\n");
     println!("kernel {}, load {}", kernel.trim(), load.split(' ').next().unwrap_or_default());
     println!("{} rounds of {} s for every server", pace.rounds, pace.time.as_secs());
+    if cfg!(debug_assertions) {
+        println!("NOT A RELEASE BUILD: what is built with this benchmark is slow, and so are its clients");
+    }
     if !pinned {
         println!("NOT PINNED: no taskset or no second core; servers and clients share what there is");
     }
@@ -114,14 +118,14 @@ fn start(dir: &Path) -> Result<Vec<Server>> {
             println!("nginx: {version}");
             servers.push(nginx::start(dir)?);
         }
-        None => println!("nginx: left out, it is not installed (benches/setup)"),
+        None => println!("nginx: left out, it is not installed (make setup-bench)"),
     }
     let binary = breadbox::binary();
     if binary.is_file() {
         println!("breadbox: {}", binary.display());
         servers.push(breadbox::start(dir)?);
     } else {
-        println!("breadbox: left out, there is no {} (cargo build --release)", binary.display());
+        println!("breadbox: left out, there is no file {:?}", binary);
     }
     Ok(servers)
 }
@@ -134,7 +138,7 @@ fn measure(arguments: &Arguments, servers: &[Server], dir: &Path, pace: Pace, re
             stale::run(servers, dir, pace, report)?;
         }
     } else {
-        println!("\nAll lanes and the case of the stale page are left out: wrk is not installed (benches/setup)");
+        println!("\nAll lanes and the case of the stale page are left out: wrk is not installed (make setup-bench)");
     }
     if wants("stampede") {
         stampede::run(servers, dir, pace, report)?;

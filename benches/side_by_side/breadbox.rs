@@ -9,10 +9,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The binary under measurement: `BREADBOX_BIN`, or the release build.
+/// The binary under measurement: `BREADBOX_BIN`, or the one that was built with this benchmark.
 pub(crate) fn binary() -> PathBuf {
-    let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/breadbox");
-    std::env::var_os("BREADBOX_BIN").map_or(release, PathBuf::from)
+    std::env::var_os("BREADBOX_BIN").map_or_else(|| env!("CARGO_BIN_EXE_breadbox").into(), PathBuf::from)
 }
 
 /// Starts it with everything it writes under `dir`.
