@@ -24,7 +24,7 @@ pub(crate) fn start(dir: &Path) -> Result<Server> {
     let mut command = Command::new("sh");
     // The shell only turns both outputs to one file, and becomes the program.
     command.args(["-c", "exec \"$0\" run --config \"$1\" >\"$2\" 2>&1"]).arg(binary()).arg(&file).arg(&log);
-    command.env("RUST_LOG", "warn");
+    command.env("BREADBOX_LOG", "warn");
     File::create(&log).context("cannot write Breadbox' log")?;
     let mut process = Running::start(&command, Stdio::null())?;
     wait_until_ready("breadbox", &mut process, address, &log)?;
