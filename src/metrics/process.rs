@@ -109,7 +109,7 @@ impl Snapshot {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::Snapshot;
 

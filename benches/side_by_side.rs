@@ -1,0 +1,150 @@
+//! Breadbox beside nginx `proxy_cache` and a bare responder: one run, one worker each, interleaved rounds, ratios.
+//!
+//! The machine is noisy and figures of two runs cannot be compared, so the results are ratios within a round, with
+//! their spread. Floors of the design are printed beside the figures; nothing here is an assertion. What is not
+//! installed is left out with a message. `make bench` installs and builds what is needed;
+//! `cargo bench --bench side_by_side -- --quick hot stale` is a short look at two cases.
+
+#[path = "side_by_side/bare.rs"]
+mod bare;
+#[path = "side_by_side/breadbox.rs"]
+mod breadbox;
+#[path = "side_by_side/client.rs"]
+mod client;
+#[path = "side_by_side/failing.rs"]
+mod failing;
+#[path = "side_by_side/lanes.rs"]
+mod lanes;
+#[path = "side_by_side/nginx.rs"]
+mod nginx;
+#[path = "side_by_side/origin.rs"]
+mod origin;
+#[path = "side_by_side/page.rs"]
+mod page;
+#[path = "side_by_side/process.rs"]
+mod process;
+#[path = "side_by_side/report.rs"]
+mod report;
+#[path = "side_by_side/server.rs"]
+mod server;
+#[path = "side_by_side/stale.rs"]
+mod stale;
+#[path = "side_by_side/stampede.rs"]
+mod stampede;
+#[path = "side_by_side/wrk.rs"]
+mod wrk;
+
+use anyhow::Result;
+use clap::Parser;
+use report::Report;
+use server::Server;
+use std::path::Path;
+use std::time::Duration;
+
+/// Measures Breadbox beside nginx.
+#[derive(Parser)]
+struct Arguments {
+    /// Cases to run: hot, browser, small, 304, zipf, bypass, stale, stampede, failing. Default: all.
+    cases: Vec<String>,
+    /// Three rounds of one second, instead of ten of three.
+    #[arg(long, env = "QUICK", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0,
+          default_missing_value = "true")]
+    quick: bool,
+    /// Rounds of a case.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Seconds of a server's turn in a round.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// What cargo tells every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// Rounds of a case.
+    pub(crate) rounds: usize,
+    /// A server's turn in a round.
+    pub(crate) time: Duration,
+    /// How long the origin fails.
+    pub(crate) failing: Duration,
+}
+
+fn main() -> Result<()> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == bare::ARGUMENT) {
+        return bare::respond(words.map(Into::into));
+    }
+    let arguments = Arguments::parse();
+    let pinned = process::settle()?;
+    let scratch = process::Scratch::new()?;
+    let pace = pace(&arguments);
+    introduce(pace, pinned);
+    let servers = start(scratch.path())?;
+    let mut report = Report::default();
+    measure(&arguments, &servers, scratch.path(), pace, &mut report)?;
+    report.print();
+    Ok(())
+}
+
+fn pace(arguments: &Arguments) -> Pace {
+    let (rounds, seconds, failing) =
+        if arguments.quick { (3, 1, Duration::from_secs(6)) } else { (10, 3, failing::WINDOW) };
+    let rounds = arguments.rounds.unwrap_or(rounds).max(1);
+    Pace { rounds, time: Duration::from_secs(arguments.seconds.unwrap_or(seconds).max(1)), failing }
+}
+
+fn introduce(pace: Pace, pinned: bool) {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("# Side by side\n");
+    println!("kernel {}, load {}", kernel.trim(), load.split(' ').next().unwrap_or_default());
+    println!("{} rounds of {} s for every server", pace.rounds, pace.time.as_secs());
+    if cfg!(debug_assertions) {
+        println!("NOT A RELEASE BUILD: what is built with this benchmark is slow, and so are its clients");
+    }
+    if !pinned {
+        println!("NOT PINNED: no taskset or no second core; servers and clients share what there is");
+    }
+}
+
+/// The servers that are there; Breadbox last.
+fn start(dir: &Path) -> Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    match nginx::version() {
+        Some(version) => {
+            println!("nginx: {version}");
+            servers.push(nginx::start(dir)?);
+        }
+        None => println!("nginx: left out, it is not installed (make setup-bench)"),
+    }
+    let binary = breadbox::binary();
+    if binary.is_file() {
+        println!("breadbox: {}", binary.display());
+        servers.push(breadbox::start(dir)?);
+    } else {
+        println!("breadbox: left out, there is no file {:?}", binary);
+    }
+    Ok(servers)
+}
+
+fn measure(arguments: &Arguments, servers: &[Server], dir: &Path, pace: Pace, report: &mut Report) -> Result<()> {
+    let wants = |case: &str| arguments.cases.is_empty() || arguments.cases.iter().any(|name| name == case);
+    if process::is_installed("wrk") {
+        lanes::run(servers, dir, pace, wants, report)?;
+        if wants("stale") {
+            stale::run(servers, dir, pace, report)?;
+        }
+    } else {
+        println!("\nAll lanes and the case of the stale page are left out: wrk is not installed (make setup-bench)");
+    }
+    if wants("stampede") {
+        stampede::run(servers, dir, pace, report)?;
+    }
+    if wants("failing") {
+        failing::run(servers, pace.failing, report)?;
+    }
+    Ok(())
+}

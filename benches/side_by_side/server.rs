@@ -1,0 +1,47 @@
+//! A server under measurement, whatever it is, and what all of them need to be started.
+
+use crate::client::Connection;
+use crate::origin::{Behaviour, Origin};
+use crate::process::Running;
+use anyhow::{Result, bail};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take until it answers.
+const START: Duration = Duration::from_secs(15);
+
+/// A cache in front of an origin of its own.
+pub(crate) struct Server {
+    /// What the tables call it.
+    pub(crate) name: &'static str,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Behind it.
+    pub(crate) origin: Origin,
+    /// Its processes.
+    pub(crate) process: Running,
+    /// Says whether an answer was stale.
+    pub(crate) is_stale: fn(&crate::client::Answer) -> bool,
+    /// How the area `stale` answers while its page has to stay stale.
+    pub(crate) keeps_stale: Behaviour,
+}
+
+/// A port of 127.0.0.1 that nobody has.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// Waits until the server answers 200, or says what its log says.
+pub(crate) fn wait_until_ready(name: &str, process: &mut Running, address: SocketAddr, log: &Path) -> Result<()> {
+    let deadline = Instant::now() + START;
+    while Instant::now() < deadline && !process.has_ended() {
+        let answer = Connection::open(address).and_then(|mut connection| connection.get("/small/ready", &[]));
+        if answer.is_ok_and(|answer| answer.status() == 200) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    bail!("{name} does not answer on {address}; its log:\n{}", std::fs::read_to_string(log).unwrap_or_default());
+}
