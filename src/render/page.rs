@@ -7,7 +7,7 @@ use super::origin::{Answer as Arriving, Framing};
 use crate::config::{CacheMode, Route};
 use crate::policy::storability::{self, Answer, Storability};
 use crate::policy::vary::{self, Selecting, VaryStar};
-use crate::policy::{Fields, Key, Lifetime, Page, PurgeSeq, Validators, hop_by_hop, merge, tags, validation};
+use crate::policy::{Fields, Key, Lifetime, Page, PurgeMemo, PurgeSeq, Validators, hop_by_hop, merge, tags, validation};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -99,6 +99,7 @@ impl Recipe {
             origin_validators: self.origin_validators,
             tags: self.tags,
             purge_seq: self.purge_seq,
+            purge_memo: PurgeMemo::default(),
             selecting: self.selecting,
             unkeyed_vary: self.unkeyed_vary,
         }

@@ -13,7 +13,7 @@ use super::{Engine, Order, page};
 use crate::config::{Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Timestamp, validation, vary};
+use crate::policy::{Fields, Lifetime, Standing, Timestamp, validation, vary};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl Run<'_> {
         self.order.prior.as_ref().is_some_and(|prior| {
             let validators = &prior.origin_validators;
             (validators.etag.is_some() || validators.last_modified.is_some())
-                && !self.engine.store.is_void(&prior.key, prior.purge_seq)
+                && self.engine.store.standing(prior) != Standing::Void
         })
     }
 
