@@ -10,6 +10,7 @@ mod handler;
 mod head_check;
 mod listen;
 mod lookup;
+mod purge;
 mod respond;
 
 pub(crate) use connection::serve;

@@ -20,6 +20,7 @@ pub mod lookup;
 pub mod merge;
 pub mod outcome;
 pub mod page;
+pub mod parameters;
 pub(crate) mod percent;
 pub mod purge;
 pub(crate) mod query;

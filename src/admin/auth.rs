@@ -70,7 +70,9 @@ mod tests {
     #[test]
     fn a_purge_key_is_the_token() {
         let keys = |keys: &[&'static str]| -> HeaderMap {
-            keys.iter().map(|key| (http::HeaderName::from_static("x-vc-purge-key"), HeaderValue::from_static(key))).collect()
+            keys.iter()
+                .map(|key| (http::HeaderName::from_static("x-vc-purge-key"), HeaderValue::from_static(key)))
+                .collect()
         };
         assert_eq!(access_by_key(Some("s3cret"), &keys(&["s3cret"])), Access::Granted);
         for denied in [&[][..], &["s3cre"], &["s3cret", "s3cret"], &[""]] {

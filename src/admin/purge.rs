@@ -3,12 +3,12 @@
 
 use super::answer::{Answer, Request};
 use crate::config::PurgeMode;
+use crate::policy::PurgeSeq;
 use crate::policy::purge::request::{self, MAX_RULES, RequestError};
 use crate::policy::purge::{Rule, Scope, foreign};
-use crate::policy::PurgeSeq;
 use crate::render::{Engine, Setup};
-use http::header::HOST;
 use http::StatusCode;
+use http::header::HOST;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -28,8 +28,7 @@ pub(super) fn foreign(request: &Request<'_>, engine: &Engine) -> Answer {
     let setup = engine.setup();
     // Somebody who asks this listener by its address means every host.
     let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_of_a_site(host));
-    let read =
-        foreign::read(&setup.config, &setup.routes, request.method, request.target, host, request.headers);
+    let read = foreign::read(&setup.config, &setup.routes, request.method, request.target, host, request.headers);
     match read {
         Ok(purge) => accepted(&purge.rules, purge.mode, engine.purge(&purge.rules, purge.mode)),
         Err(why) => Answer::bad(&format!("what is to be purged {why}")),
@@ -95,7 +94,8 @@ fn mode(value: Option<&Value>) -> Result<PurgeMode, String> {
 }
 
 fn rules(members: &Map<String, Value>, setup: &Setup) -> Result<Vec<Rule>, String> {
-    let named: Vec<&str> = ["path", "prefix", "tag", "all"].into_iter().filter(|name| members.contains_key(*name)).collect();
+    let named: Vec<&str> =
+        ["path", "prefix", "tag", "all"].into_iter().filter(|name| members.contains_key(*name)).collect();
     let hosts = members.get("host").map(|value| texts("host", value)).transpose()?;
     // Every combination of a host and what is named on it.
     let on: Vec<Option<&str>> = match &hosts {

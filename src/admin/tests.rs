@@ -187,7 +187,8 @@ async fn bodies_are_bounded() {
 #[tokio::test]
 async fn purging_needs_the_token_and_a_sentence_that_makes_sense() {
     let (closed, open) = (run(None), run(Some("s3cret")));
-    let post = |body: &str| (format!("Authorization: Bearer s3cret\r\nContent-Length: {}\r\n", body.len()), body.to_owned());
+    let post =
+        |body: &str| (format!("Authorization: Bearer s3cret\r\nContent-Length: {}\r\n", body.len()), body.to_owned());
     for line in ["POST /-/purge", "POST /-/draft", "PURGE /x", "BAN /", "PURGE /metrics"] {
         assert_eq!(status(&ask(&closed, line, "Authorization: Bearer \r\n", b"").await), "403", "{line}");
         assert_eq!(status(&ask(&open, line, "Authorization: Bearer s3cre\r\n", b"").await), "401", "{line}");

@@ -78,7 +78,15 @@ impl Observed {
 impl Collector for Observed {
     fn desc(&self) -> Vec<&Desc> {
         let inner = &*self.0;
-        vec![&inner.bytes, &inner.pages, &inner.capacity, &inner.evictions, &inner.backoff_keys, &inner.purge_rules, &inner.purge_rules_merged]
+        vec![
+            &inner.bytes,
+            &inner.pages,
+            &inner.capacity,
+            &inner.evictions,
+            &inner.backoff_keys,
+            &inner.purge_rules,
+            &inner.purge_rules_merged,
+        ]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -94,11 +102,7 @@ impl Collector for Observed {
             family(&inner.evictions, MetricType::COUNTER, vec![counter(&[], store.evictions as f64)]),
             gauge(&inner.backoff_keys, backoff_keys),
             gauge(&inner.purge_rules, store.purge_rules),
-            family(
-                &inner.purge_rules_merged,
-                MetricType::COUNTER,
-                vec![counter(&[], store.purge_rules_merged as f64)],
-            ),
+            family(&inner.purge_rules_merged, MetricType::COUNTER, vec![counter(&[], store.purge_rules_merged as f64)]),
         ]
     }
 }

@@ -176,11 +176,7 @@ impl<'a> Subject<'a> {
 
     /// The labels of all rules that name `host` and cover it; `lengths` are those of the prefixes
     /// that there are.
-    pub fn labels(
-        self,
-        host: Option<&'a str>,
-        lengths: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = u64> {
+    pub fn labels(self, host: Option<&'a str>, lengths: impl Iterator<Item = usize>) -> impl Iterator<Item = u64> {
         let path = self.uri.path.as_bytes();
         let own = [label(HOST, host, b""), label(PATH, host, path), uri_label(host, self.uri.path, self.uri.query)];
         let tags = self.tags.iter().map(move |tag| label(TAG, host, tag.as_bytes()));
@@ -233,7 +229,9 @@ mod tests {
         assert!(covers(&rule("a.com"), "a.com", "/", None, &[]) && covers(&rule("a.com"), "a.com:81", "/", None, &[]));
         assert!(covers(&rule("[::1]"), "[::1]:81", "/", None, &[]) && covers(&rule("[::1]"), "[::1]", "/", None, &[]));
         assert!(covers(&rule("a.com:81"), "a.com:81", "/", None, &[]));
-        assert!(!covers(&rule("a.com:81"), "a.com", "/", None, &[]) && !covers(&rule("a.com"), "b.com", "/", None, &[]));
+        assert!(
+            !covers(&rule("a.com:81"), "a.com", "/", None, &[]) && !covers(&rule("a.com"), "b.com", "/", None, &[])
+        );
     }
 
     #[test]

@@ -4,7 +4,8 @@
 
 use super::{Asker, Engine, Flight, Order, Setup};
 use crate::config::{OriginId, PurgeMode};
-use crate::policy::purge::Rule;
+use crate::policy::parameters::Changed;
+use crate::policy::purge::{Rule, Scope};
 use crate::policy::{Key, PurgeSeq, Standing, again, render_request};
 use http::HeaderMap;
 use std::sync::Arc;
@@ -27,8 +28,23 @@ impl Engine {
         sequence
     }
 
+    /// Purges what a write to the origin has changed; `host` is the one that it went to. It does not
+    /// count as a purge: nobody asked for one.
+    pub(crate) fn write_through(&self, host: &str, changed: Changed) {
+        match changed {
+            Changed::Path { host: other, path, mode } => {
+                self.store.invalidate_path(other.as_deref().unwrap_or(host), &path, mode);
+                self.made_stale(mode);
+            }
+            Changed::Tag { tag, mode } => {
+                self.store.purge(&[Rule::anywhere(Scope::Tag(tag.into()))], mode);
+                self.made_stale(mode);
+            }
+        }
+    }
+
     /// Wakes [`refresh_purged`] where there may be stale pages to render again.
-    pub(crate) fn made_stale(&self, mode: PurgeMode) {
+    fn made_stale(&self, mode: PurgeMode) {
         if mode == PurgeMode::Stale {
             self.purged.notify_one();
         }

@@ -221,6 +221,7 @@ impl Run<'_> {
             Err(vary::VaryStar) => return self.hand_over(arrived, NotShared::Policy(Reason::VaryStar)).await,
         };
         self.order.setup.notices.kept(&self.order.setup.config, self.order.route, &arrived.answer.fields);
+        self.order.setup.notices.dropped_tags(&self.order.setup.config, self.order.route, recipe.dropped_tags());
         let head = Arc::new(recipe.head(&arrived.answer));
         self.order.setup.notices.unkeyed_vary(&self.order.setup.config, self.order.route, &head.unkeyed_vary);
         if head.length.is_some_and(|length| length > self.max_page()) {

@@ -22,7 +22,10 @@ fn what_was_accepted_is_said_as_it_was_understood() {
         (r#"{"path": "/%61/../b"}"#, json!([{"path": "/b"}])),
         (r#"{"path": ["/a", "/b?x"]}"#, json!([{"path": "/a"}, {"path": "/b?x"}])),
         (r#"{"path": "https://Shop.test/a"}"#, json!([{"path": "/a", "host": "shop.test"}])),
-        (r#"{"prefix": "/a/", "host": ["x", "y:81"]}"#, json!([{"prefix": "/a/", "host": "x"}, {"prefix": "/a/", "host": "y:81"}])),
+        (
+            r#"{"prefix": "/a/", "host": ["x", "y:81"]}"#,
+            json!([{"prefix": "/a/", "host": "x"}, {"prefix": "/a/", "host": "y:81"}]),
+        ),
         (r#"{"tag": ["a, b", "c"]}"#, json!([{"tag": "a"}, {"tag": "b"}, {"tag": "c"}])),
         (r#"{"host": "Shop.test:443"}"#, json!([{"host": "shop.test"}])),
         (r#"{"all": true}"#, json!([{"all": true}])),

@@ -135,7 +135,8 @@ fn path(text: &str) -> Result<(), Wrong> {
 pub(super) fn draft_cookie(at: &At<'_>) -> Option<Box<str>> {
     if at.shape() == Shape::Scalar {
         let remedy = "write { cookie: NAME }, or none";
-        return match at.read(|text| if text == "none" { Ok(()) } else { Err(Wrong::new("is not known here", remedy)) }) {
+        return match at.read(|text| if text == "none" { Ok(()) } else { Err(Wrong::new("is not known here", remedy)) })
+        {
             Some(()) => None,
             None => Some(DRAFT_COOKIE.into()),
         };

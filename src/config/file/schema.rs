@@ -30,16 +30,7 @@ pub(super) const FILE: Section = Section {
         "max_purge_rules",
         "purge_refresh",
     ],
-    later: &[
-        "error_page",
-        "compression",
-        "warm",
-        "deploy",
-        "deploy_refresh",
-        "immutable_assets",
-        "log",
-        "logs",
-    ],
+    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
 };
 
 pub(super) const LISTENER: Section =

@@ -68,11 +68,7 @@ pub fn read(
         .flat_map(|name| headers.get_all(*name))
         .map(|value| std::str::from_utf8(value.as_bytes()).map_err(|_| RequestError::NotATag))
         .collect::<Result<_, _>>()?;
-    let rules = if lists.is_empty() {
-        of_url(config, table, method, target, host, headers)?
-    } else {
-        of_tags(&lists)?
-    };
+    let rules = if lists.is_empty() { of_url(config, table, method, target, host, headers)? } else { of_tags(&lists)? };
     if rules.len() > MAX_RULES {
         return Err(RequestError::TooMany);
     }
@@ -113,8 +109,10 @@ fn of_url(
     let mut rules = Vec::new();
     for host in hosts {
         let host = host.as_deref();
-        if is_pattern || url.ends_with('*') {
+        if is_pattern || url.ends_with(".*") {
             rules.push(beginning(url, host)?);
+        } else if let Some(start) = url.strip_suffix('*') {
+            rules.push(request::prefix(start, host)?);
         } else {
             rules.extend(request::path(config, table, url, host)?);
         }
@@ -167,7 +165,9 @@ fn literal_start(pattern: &str) -> String {
                 start.pop();
                 return alone(start, pattern);
             }
-            '.' if signs.peek().is_some_and(|next| matches!(next, '*' | '+' | '?' | '{')) => return alone(start, pattern),
+            '.' if signs.peek().is_some_and(|next| matches!(next, '*' | '+' | '?' | '{')) => {
+                return alone(start, pattern);
+            }
             '[' | ']' | '(' | ')' | '+' | '^' | '$' => return alone(start, pattern),
             literal => start.push(literal),
         }

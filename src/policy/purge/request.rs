@@ -58,12 +58,7 @@ pub fn host(text: &str) -> Result<Box<str>, RequestError> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn path(
-    config: &Config,
-    table: &RouteTable,
-    text: &str,
-    host: Option<&str>,
-) -> Result<Vec<Rule>, RequestError> {
+pub fn path(config: &Config, table: &RouteTable, text: &str, host: Option<&str>) -> Result<Vec<Rule>, RequestError> {
     let (resource, host) = resource(text, host)?;
     let path: Box<str> = resource.path.as_str().into();
     let Some(query) = resource.raw_query else {
@@ -96,12 +91,14 @@ pub fn prefix(text: &str, host: Option<&str>) -> Result<Rule, RequestError> {
 pub fn tags(text: &str, host: Option<&str>) -> Result<Vec<Rule>, RequestError> {
     let host = host.map(self::host).transpose()?;
     let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
-    let rules: Result<Vec<Rule>, RequestError> = words.map(|tag| {
-        if tag.len() > MAX_TAG_BYTES || tag.contains(char::is_control) {
-            return Err(RequestError::NotATag);
-        }
-        Ok(Rule { scope: Scope::Tag(tag.into()), host: host.clone() })
-    }).collect();
+    let rules: Result<Vec<Rule>, RequestError> = words
+        .map(|tag| {
+            if tag.len() > MAX_TAG_BYTES || tag.contains(char::is_control) {
+                return Err(RequestError::NotATag);
+            }
+            Ok(Rule { scope: Scope::Tag(tag.into()), host: host.clone() })
+        })
+        .collect();
     rules.and_then(|rules| if rules.is_empty() { Err(RequestError::NotATag) } else { Ok(rules) })
 }
 

@@ -116,7 +116,11 @@ impl Rules {
             self.merged += 1;
             let Some(length) = oldest.prefix else { continue };
             let left = self.prefix_lengths.get(&length).map_or(0, |count| count - 1);
-            if left == 0 { self.prefix_lengths.remove(&length) } else { self.prefix_lengths.insert(length, left) };
+            if left == 0 {
+                self.prefix_lengths.remove(&length)
+            } else {
+                self.prefix_lengths.insert(length, left)
+            };
         }
     }
 

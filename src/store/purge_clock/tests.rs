@@ -97,7 +97,11 @@ fn beyond_the_limit_the_oldest_rules_cover_what_was_older_than_they_were() {
     let middle = page("a", "/p", None, &[], clock.now());
     clock.purge(&[tag("2")], PurgeMode::Stale);
     clock.purge(&[tag("2")], PurgeMode::Stale);
-    assert_eq!((clock.rules(), clock.standing(&oldest)), (2, Standing::Fine), "what is purged again takes no more room");
+    assert_eq!(
+        (clock.rules(), clock.standing(&oldest)),
+        (2, Standing::Fine),
+        "what is purged again takes no more room"
+    );
     clock.purge(&[tag("3")], PurgeMode::Stale);
     assert_eq!((clock.rules(), clock.merged()), (2, 1));
     assert_eq!([clock.standing(&oldest), clock.standing(&middle)], [Standing::Void, Standing::Fine]);
@@ -234,7 +238,13 @@ fn agrees(steps: Vec<Step>, limit: usize, exact: bool) -> Result<(), TestCaseErr
             let said = clock.standing(page);
             let copy = page.clone();
             prop_assert_eq!(said, clock.standing(&copy), "what is remembered is what is compared");
-            prop_assert!(if exact { said == *standing } else { said >= *standing }, "{:?} {:?} {:?}", page, said, standing);
+            prop_assert!(
+                if exact { said == *standing } else { said >= *standing },
+                "{:?} {:?} {:?}",
+                page,
+                said,
+                standing
+            );
         }
     }
     Ok(())

@@ -34,7 +34,9 @@ fn wordpress_purges_urls_and_everything_below_one() {
     assert_eq!(deleted("PURGE", "/hello-world/", &default), on_shop(Scope::Path("/hello-world/".into())));
     let uri = Scope::Uri { path: "/".into(), query: Some("p=1".into()) };
     assert_eq!(deleted("PURGE", "/?p=1", &default), on_shop(uri));
-    for fields in [&[("X-Purge-Method", "regex")][..], &[("X-VC-Purge-Method", "regex"), ("X-VC-Purge-Host", "shop.test")]] {
+    for fields in
+        [&[("X-Purge-Method", "regex")][..], &[("X-VC-Purge-Method", "regex"), ("X-VC-Purge-Host", "shop.test")]]
+    {
         assert_eq!(deleted("PURGE", "/.*", fields), on_shop(Scope::Prefix("/".into())));
         assert_eq!(deleted("PURGE", "/blog/.*", fields), on_shop(Scope::Prefix("/blog/".into())));
     }
@@ -56,7 +58,10 @@ fn drupal_bans_tags_and_urls() {
 #[test]
 fn magento_purges_patterns_of_tags() {
     let pattern = "((^|,)cat_p_694(,|$))|((^|,)cms_b_footer-links(,|$))";
-    assert_eq!(deleted("PURGE", "*/", &[("X-Magento-Tags-Pattern", pattern)]), tags(&["cat_p_694", "cms_b_footer-links"]));
+    assert_eq!(
+        deleted("PURGE", "*/", &[("X-Magento-Tags-Pattern", pattern)]),
+        tags(&["cat_p_694", "cms_b_footer-links"])
+    );
     assert_eq!(deleted("PURGE", "/", &[("X-Magento-Tags-Pattern", ".*")]), [Rule::anywhere(Scope::All)]);
 }
 
