@@ -14,8 +14,8 @@ impl<'a> Parameters<'a> {
     /// Reads them from a path in its normal form; none where no pattern takes it.
     pub fn of(route: &'a Route, path: &'a str) -> Parameters<'a> {
         let taken = route.patterns.iter().filter_map(|pattern| taken(pattern, path));
-        let best = taken.min_by(|(one, _), (other, _)| one.cmp(other));
-        best.map(|(_, parameters)| Parameters(parameters)).unwrap_or_default()
+        let best = taken.min_by(|one, other| one.rank.cmp(&other.rank));
+        best.map(|taken| Parameters(taken.parameters)).unwrap_or_default()
     }
 
     /// A template filled in with them.
@@ -24,30 +24,37 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// How specific a pattern is, segment by segment, and its parameters; `None` where it does not take the path.
-fn taken<'a>(pattern: &'a str, path: &'a str) -> Option<(Vec<u8>, Vec<(&'a str, &'a str)>)> {
-    let mut rank = Vec::new();
-    let mut parameters = Vec::new();
+/// How a pattern takes a path.
+#[derive(Default)]
+struct Taken<'a> {
+    /// How specific it is, segment by segment; less is more specific.
+    rank: Vec<u8>,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+/// `None` where the pattern does not take the path.
+fn taken<'a>(pattern: &'a str, path: &'a str) -> Option<Taken<'a>> {
+    let mut taken = Taken::default();
     let mut rest = path.strip_prefix('/');
     for segment in pattern.strip_prefix('/')?.split('/') {
         let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
         if let Some(name) = name.and_then(|name| name.strip_prefix('*')) {
-            rank.push(2);
-            parameters.push((name, rest.unwrap_or_default()));
-            return Some((rank, parameters));
+            taken.rank.push(2);
+            taken.parameters.push((name, rest.unwrap_or_default()));
+            return Some(taken);
         }
         let (own, behind) = rest?.split_once('/').map_or((rest?, None), |(own, behind)| (own, Some(behind)));
         match name {
             Some(name) if !own.is_empty() => {
-                rank.push(1);
-                parameters.push((name, own));
+                taken.rank.push(1);
+                taken.parameters.push((name, own));
             }
-            None if is_literal(segment, own) => rank.push(0),
+            None if is_literal(segment, own) => taken.rank.push(0),
             Some(_) | None => return None,
         }
         rest = behind;
     }
-    rest.is_none().then_some((rank, parameters))
+    rest.is_none().then_some(taken)
 }
 
 fn is_literal(segment: &str, own: &str) -> bool {

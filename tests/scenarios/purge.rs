@@ -37,8 +37,7 @@ fn on(host: &str, target: &str) -> Ask {
 #[track_caller]
 fn store(proxy: &Breadbox, asks: &[Ask]) {
     for ask in asks {
-        proxy.ask(ask);
-        assert!(proxy.ask(ask).is_hit(), "{ask:?}");
+        eventually("the page is stored", PATIENCE, || proxy.ask(ask).is_hit());
     }
 }
 
@@ -120,7 +119,7 @@ fn by_default_a_purged_page_is_served_stale_while_it_is_rendered_once() {
         x.answer(&Answer::html(body))
     });
     let proxy = start(&origin);
-    proxy.get("/p");
+    store(&proxy, &[Ask::get("/p")]);
     let answer = purge(&proxy, r#"{"path": "/p"}"#);
     assert_eq!((answer["mode"].as_str(), answer["accepted"][0]["path"].as_str()), (Some("stale"), Some("/p")));
     for _ in 0..20 {
@@ -139,8 +138,7 @@ fn a_page_kept_until_purged_can_be_purged_stale() {
     let origin = Origin::start();
     let config = Config::new(&origin).route("/{*rest}", "static", &[]).admin("token: s3cret").top("purge_refresh: 0");
     let proxy = Breadbox::start(config);
-    proxy.get("/p");
-    assert!(proxy.get("/p").is_hit());
+    store(&proxy, &[Ask::get("/p")]);
     purge(&proxy, r#"{"all": true}"#);
     let stale = proxy.get("/p");
     assert_eq!((stale.text(), stale.is_stale()), (Origin::body("/p", 1), true));
@@ -154,8 +152,7 @@ fn a_purged_page_that_must_not_be_used_stale_is_waited_for() {
     let script = |body: String| Answer::html(body).header("Cache-Control", "max-age=1000, must-revalidate");
     origin.on("/p", move |x| x.answer(&script(Origin::body("/p", x.nth))));
     let proxy = Breadbox::start(Config::headers(&origin, &[]).admin("token: s3cret"));
-    proxy.get("/p");
-    assert!(proxy.get("/p").is_hit());
+    store(&proxy, &[Ask::get("/p")]);
     purge(&proxy, r#"{"path": "/p"}"#);
     assert_eq!(proxy.get("/p").text(), Origin::body("/p", 2));
 }
@@ -198,6 +195,7 @@ fn a_render_that_began_before_a_purge_never_lets_the_old_content_in_as_fresh() {
         assert_eq!(proxy.get("/p").text(), "page /p #2", "{mode} {by_tag}");
         gate.open();
         assert_eq!(early.response().expect("an answer").text(), "page /p #1");
+        eventually("the page is stored", PATIENCE, || proxy.get("/p").is_hit());
         for _ in 0..10 {
             let after = proxy.get("/p");
             assert_eq!((after.text().as_str(), is_fresh(&after)), ("page /p #2", true), "{mode} {by_tag}");
@@ -282,6 +280,7 @@ fn popular_pages_are_rendered_again_before_anybody_asks() {
     let proxy = Breadbox::start(Config::isr(&origin, &keys).admin("token: s3cret").origin("max_renders: 4"));
     let paths = ["/first?a=1&b=2", "/second", "/third"];
     for (path, visits) in paths.iter().zip([30, 20, 10]) {
+        store(&proxy, &[Ask::get(path)]);
         (0..visits).for_each(|_| drop(proxy.get(path)));
     }
     let variant = Ask::get("/variant").header("X-Variant", "v");

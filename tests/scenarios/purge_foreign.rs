@@ -1,7 +1,7 @@
 //! `PURGE` and `BAN` as WordPress, Drupal and Magento send them: on the admin listener with the token, on
 //! the public one from `purge_from` networks, and from nobody else.
 
-use super::harness::{Answer, Ask, Breadbox, Config, Origin};
+use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, eventually};
 
 const HOST: &str = "shop.test";
 
@@ -26,13 +26,14 @@ fn get(path: &str) -> Ask {
 
 fn store(proxy: &Breadbox, paths: &[&str]) {
     for path in paths {
-        proxy.ask(&get(path));
-        assert!(proxy.ask(&get(path)).is_hit(), "{path}");
+        eventually("the page is stored", PATIENCE, || proxy.ask(&get(path)).is_hit());
     }
 }
 
+type Fields = &'static [(&'static str, &'static str)];
+
 /// What each of them sends, and which of `/a/1`, `/a/2` and `/b` it purges.
-const SENT: &[(&str, &str, &[(&str, &str)], [bool; 3])] = &[
+const SENT: &[(&str, &str, Fields, [bool; 3])] = &[
     ("PURGE", "/a/1", &[("X-Purge-Method", "default")], [true, false, false]),
     ("PURGE", "/a/.*", &[("X-Purge-Method", "regex")], [true, true, false]),
     ("PURGE", "/.*", &[("X-VC-Purge-Method", "regex"), ("X-VC-Purge-Host", HOST)], [true, true, true]),

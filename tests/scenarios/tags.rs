@@ -1,6 +1,6 @@
 //! Tags: where they come from, that clients never see them, and that a purge of one finds its pages.
 
-use super::harness::{Answer, Ask, Breadbox, Config, Origin, Response};
+use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, Response, eventually};
 
 fn purge(proxy: &Breadbox, tags: &str) {
     let body = format!(r#"{{"tag": {tags}, "mode": "delete"}}"#);
@@ -11,7 +11,7 @@ fn purge(proxy: &Breadbox, tags: &str) {
 #[track_caller]
 fn store(proxy: &Breadbox, paths: &[&str]) -> Vec<Response> {
     let first = paths.iter().map(|path| proxy.get(path)).collect();
-    paths.iter().for_each(|path| assert!(proxy.get(path).is_hit(), "{path}"));
+    paths.iter().for_each(|path| eventually("the page is stored", PATIENCE, || proxy.get(path).is_hit()));
     first
 }
 

@@ -1,6 +1,6 @@
 //! `invalidate:` on a route: what a successful write through it purges besides its own URI.
 
-use super::harness::{Answer, Ask, Breadbox, Config, Gate, Origin, until_body};
+use super::harness::{Answer, Ask, Breadbox, Config, Gate, Origin, PATIENCE, eventually, until_body};
 
 const HOST: &str = "shop.test";
 
@@ -28,8 +28,7 @@ fn start(origin: &Origin) -> Breadbox {
 
 fn store(proxy: &Breadbox, asks: &[Ask]) {
     for ask in asks {
-        proxy.ask(ask);
-        assert!(proxy.ask(ask).is_hit(), "{ask:?}");
+        eventually("the page is stored", PATIENCE, || proxy.ask(ask).is_hit());
     }
 }
 
