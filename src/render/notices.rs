@@ -7,6 +7,7 @@ use crate::policy::storability::{self, Reason};
 use crate::telemetry::{Notice, Once};
 use http::{HeaderName, header};
 use serde::Serialize;
+use std::io::Write;
 
 /// What is said once per route.
 #[derive(Debug)]
@@ -30,10 +31,8 @@ impl Notices {
     pub(crate) fn uncacheable(&self, config: &Config, id: RouteId, reason: Reason, fields: &Fields) {
         let route = config.route(id);
         match (route.cache, reason) {
-            (CacheMode::Headers, _) => {
-                if super::is_html(fields) {
-                    self.suggest_isr(config, id, reason.as_str(), fields.contains(&header::SET_COOKIE));
-                }
+            (CacheMode::Headers, _) if super::is_html(fields) => {
+                self.suggest_isr(config, id, reason.as_str(), fields.contains(&header::SET_COOKIE));
             }
             (_, Reason::SetCookie) if self.is_first(id, Notice::SetCookie) => tracing::warn!(
                 route = %route.name,
@@ -99,7 +98,9 @@ impl Notices {
              under bypass, name the cookies of signed-in visitors"
         );
         if self.speaks_plainly {
-            println!(
+            // Nobody may be reading; the log has it too.
+            let _ = writeln!(
+                std::io::stdout(),
                 "\nHTML pages could not be stored ({reason}). These lines in proxy.yaml make them ISR:\n\n{lines}"
             );
         }
