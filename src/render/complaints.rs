@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn one_failure_a_second_is_logged_and_says_how_many_were_not() {
         let complaints = Complaints::default();
-        let at = |millis| complaints.admit(Timestamp::from_millis(10_000 + millis));
+        let at = |millis: u64| complaints.admit(Timestamp::from_millis(10_000 + millis));
         assert_eq!(at(0), Some(0));
         assert_eq!([at(1), at(500), at(999)], [None, None, None]);
         assert_eq!(at(1000), Some(3));

@@ -103,7 +103,7 @@ impl OriginClient {
         for server in order.into_iter().map(|at| &self.servers[at]) {
             match self.send_to(server, round, &head).await {
                 Err(error) if error.is_unreachable() => {
-                    // Once when it goes away, and again every time that it is tried in vain after a pause.
+                    // Once when it goes away, not for every request that finds it gone.
                     if !server.is_shunned() {
                         warn!(origin = %self.origin.name, %error, "a server of the origin cannot be reached");
                     }
