@@ -12,6 +12,7 @@ mod listen;
 mod lookup;
 mod purge;
 mod respond;
+mod tunnel;
 
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};

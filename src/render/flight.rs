@@ -199,7 +199,7 @@ impl Flight {
         let mut state = self.state.lock();
         let id = state.next_waiter;
         state.next_waiter += 1;
-        Waiter { flight: Arc::clone(self), role, id, next: 0 }
+        Waiter { flight: Arc::clone(self), role, id, next: 0, read: 0 }
     }
 
     /// The answer's head is here and everybody may read on.
@@ -279,6 +279,10 @@ impl Flight {
     /// The page is whole and stored.
     pub(crate) fn land(&self, page: Arc<Page>) {
         self.finish(End::Stored(page));
+        // Whoever still reads goes on in the page, so that a slow reader holds nothing twice.
+        let mut state = self.state.lock();
+        state.chunks = VecDeque::new();
+        state.held = 0;
     }
 
     /// The body is whole and was not stored.
