@@ -145,6 +145,16 @@ impl Store {
         self.clock.invalidate_path(host, path, mode);
     }
 
+    /// The same for everything with a tag.
+    pub(crate) fn invalidate_tag(&self, tag: &str, mode: PurgeMode) {
+        self.clock.invalidate_tag(tag, mode);
+    }
+
+    /// Applies a changed bound on purge rules; the oldest ones give way.
+    pub fn limit_purge_rules(&self, purging: &Purging) {
+        self.clock.limit(purging.max_rules);
+    }
+
     /// Purges what these rules name, in renders that have started too.
     pub(crate) fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
         self.clock.purge(rules, mode)

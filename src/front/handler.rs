@@ -204,7 +204,7 @@ impl ProxyHttp for Proxy {
             return self.refuse(session, ctx, bad.status, bad.reason).await;
         }
         if purge::is_meant_for_us(&ctx.setup.config, session) {
-            return purge::answer(&self.engine, session, ctx).await;
+            return purge::answer(self, session, ctx).await;
         }
         match admit(&ctx.setup.config, &ctx.setup.routes, &self.incoming(session)) {
             Admission::Malformed(why) => self.refuse(session, ctx, StatusCode::BAD_REQUEST, why).await,

@@ -2,9 +2,10 @@
 //! and never reach the origin; from others they are refused. Where no network is named they are methods
 //! like any other, and the origin's business.
 
-use super::handler::Ctx;
+use super::handler::{Ctx, Proxy};
 use super::respond;
 use crate::config::Config;
+use crate::policy::forwarded;
 use crate::policy::outcome::Served;
 use crate::policy::purge::foreign;
 use crate::render::Engine;
@@ -12,7 +13,6 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use std::net::IpAddr;
 
 /// Whether the request is a purge, and purges are not the origin's business.
 pub(super) fn is_meant_for_us(config: &Config, session: &Session) -> bool {
@@ -23,14 +23,15 @@ pub(super) fn is_meant_for_us(config: &Config, session: &Session) -> bool {
 ///
 /// # Errors
 /// When the client has gone.
-pub(super) async fn answer(engine: &Engine, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+pub(super) async fn answer(proxy: &Proxy, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
     ctx.outcome.served = Served::Refused;
     ctx.outcome.detail = Some("purge");
     // What else it may have sent is not read.
     session.set_keepalive(None);
-    let may = peer(session).is_some_and(|peer| ctx.setup.config.purging.from.iter().any(|net| net.contains(&peer)));
+    let config = &ctx.setup.config;
+    let may = forwarded::is_from(&config.purging.from, config, &proxy.incoming(session));
     let (status, body) =
-        if may { purge(engine, session, ctx) } else { (StatusCode::METHOD_NOT_ALLOWED, REFUSED.into()) };
+        if may { purge(&proxy.engine, session, ctx) } else { (StatusCode::METHOD_NOT_ALLOWED, REFUSED.into()) };
     let mut head = ResponseHeader::build(status, Some(4))?;
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
@@ -43,12 +44,6 @@ pub(super) async fn answer(engine: &Engine, session: &mut Session, ctx: &mut Ctx
 }
 
 const REFUSED: &str = "{\"error\":\"purging is not for this client\"}\n";
-
-fn peer(session: &Session) -> Option<IpAddr> {
-    let peer = session.client_addr()?.as_inet()?.ip();
-    // A dual-stack listener sees IPv4 clients with mapped addresses.
-    Some(peer.to_canonical())
-}
 
 fn purge(engine: &Engine, session: &Session, ctx: &Ctx) -> (StatusCode, String) {
     let request = session.req_header();

@@ -6,6 +6,7 @@ use super::host::Host;
 use crate::config::{Config, Scheme};
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -56,6 +57,26 @@ pub(crate) fn client_scheme(config: &Config, incoming: &Incoming<'_>) -> Scheme 
         None => last_element(headers, &FORWARDED).and_then(forwarded_proto),
     };
     said.unwrap_or(incoming.listener_scheme)
+}
+
+/// Whether the request is from one of these networks. Behind a trusted peer its client counts, the last
+/// address in `X-Forwarded-For` that is no trusted peer's: a proxy must not lend its visitors its own
+/// address. A trusted peer that names nobody speaks for itself.
+pub fn is_from(networks: &[IpNet], config: &Config, incoming: &Incoming<'_>) -> bool {
+    let is_named = |address: IpAddr| networks.iter().any(|net| net.contains(&address.to_canonical()));
+    if !is_trusted(config, incoming.peer) {
+        return is_named(incoming.peer);
+    }
+    let fields: Vec<&[u8]> = incoming.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+    let hops = fields.iter().rev().flat_map(|field| field.rsplit(|&b| b == b',')).map(<[u8]>::trim_ascii);
+    for hop in hops {
+        match std::str::from_utf8(hop).ok().and_then(|hop| hop.parse::<IpAddr>().ok()) {
+            Some(address) if is_trusted(config, address) => {}
+            Some(client) => return is_named(client),
+            None => return false,
+        }
+    }
+    is_named(incoming.peer)
 }
 
 /// Whether a field speaks for a proxy, or makes an origin answer another request than the one in the

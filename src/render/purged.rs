@@ -5,7 +5,7 @@
 use super::{Asker, Engine, Flight, Order, Setup};
 use crate::config::{OriginId, PurgeMode};
 use crate::policy::parameters::Changed;
-use crate::policy::purge::{Rule, Scope};
+use crate::policy::purge::Rule;
 use crate::policy::{Key, PurgeSeq, Standing, again, render_request};
 use http::HeaderMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Engine {
                 self.made_stale(mode);
             }
             Changed::Tag { tag, mode } => {
-                self.store.purge(&[Rule::anywhere(Scope::Tag(tag.into()))], mode);
+                self.store.invalidate_tag(&tag, mode);
                 self.made_stale(mode);
             }
         }

@@ -2,8 +2,9 @@
 //!
 //! Nothing is searched for: a purge raises a counter and is remembered with its number; a page carries
 //! the number that its render saw, and a lookup compares. Purges that operators ask for are a bounded
-//! list of rules. What writes invalidate, a URI or a path of one host, has a slot in a table of fixed
-//! size: there is no bound on how many of them are remembered, only on how exactly.
+//! list of rules. Of what writes change, tags are another such list, so that visitors who write cannot
+//! crowd out what operators purged; a URI or a path of one host has a slot in a table of fixed size:
+//! there is no bound on how many of them are remembered, only on how exactly.
 //!
 //! It must not keep a list of pages, or ever call a page better than a purge says that covers it.
 //! Where it cannot tell, more is covered. A page that was compared since the last purge costs one
@@ -22,6 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How many slots there are; 512 KiB of memory, whatever the number of pages. A power of two.
 const SLOTS: usize = 65_536;
 
+/// Tags that writes changed and that are remembered one by one; about 6 MiB when all are taken.
+const WRITTEN_TAGS: NonZeroUsize = NonZeroUsize::new(65_536).expect("more than none");
+
 /// The purge sequence, and what each purge covered.
 ///
 /// All accesses are sequentially consistent, and a purge is written down before the sequence shows
@@ -35,7 +39,10 @@ pub struct PurgeClock {
     newest_rule: AtomicU64,
     /// The sequence of the newest rule that names a tag.
     newest_tag: AtomicU64,
+    /// What operators purged.
     rules: RwLock<Rules>,
+    /// The tags that writes changed.
+    written: RwLock<Rules>,
     /// Of each slot: the newest sequence, and whether pages are deleted by it, in its lowest bit.
     slots: Box<[AtomicU64]>,
     /// Held by whoever purges, so that sequences are shown in their order.
@@ -50,6 +57,7 @@ impl PurgeClock {
             newest_rule: AtomicU64::new(0),
             newest_tag: AtomicU64::new(0),
             rules: RwLock::new(Rules::new(max_rules)),
+            written: RwLock::new(Rules::new(WRITTEN_TAGS)),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             writer: Mutex::new(()),
         }
@@ -71,10 +79,20 @@ impl PurgeClock {
 
     /// Covers whatever these rules name and whose render took its sequence before this call.
     pub fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
+        self.remember(&self.rules, rules, mode)
+    }
+
+    /// Covers every page with this tag whose render took its sequence before this call, because a
+    /// write has changed what the tag stands for.
+    pub fn invalidate_tag(&self, tag: &str, mode: PurgeMode) -> PurgeSeq {
+        self.remember(&self.written, &[Rule::anywhere(Scope::Tag(tag.into()))], mode)
+    }
+
+    fn remember(&self, place: &RwLock<Rules>, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
         let _writer = self.writer.lock();
         let names_tag = rules.iter().any(|rule| matches!(rule.scope, Scope::Tag(_)));
         self.show(|next| {
-            let mut remembered = self.rules.write();
+            let mut remembered = place.write();
             rules.iter().for_each(|rule| remembered.add(rule, next, mode));
             if names_tag {
                 self.newest_tag.store(next, Ordering::SeqCst);
@@ -124,7 +142,7 @@ impl PurgeClock {
         let mut standing = known.max(self.slots_say(&page.key, page.purge_seq));
         if self.newest_rule.load(Ordering::SeqCst) > compared.0 {
             let subject = Subject { uri: page.key.uri(), tags: &page.tags };
-            standing = standing.max(self.rules.read().say(subject, page.purge_seq));
+            standing = standing.max(self.rules_say(subject, page.purge_seq));
         }
         page.purge_memo.write(now, standing);
         standing
@@ -138,7 +156,7 @@ impl PurgeClock {
         }
         let mut standing = self.slots_say(key, seq);
         if self.newest_rule.load(Ordering::SeqCst) > seq.0 {
-            standing = standing.max(self.rules.read().say(Subject { uri: key.uri(), tags: &[] }, seq));
+            standing = standing.max(self.rules_say(Subject { uri: key.uri(), tags: &[] }, seq));
         }
         let tag = self.newest_tag.load(Ordering::SeqCst) > seq.0;
         if tag { standing.max(Standing::Stale) } else { standing }
@@ -152,6 +170,10 @@ impl PurgeClock {
     /// Rules that had to merge into one that covers more, since the start.
     pub fn merged(&self) -> u64 {
         self.rules.read().merged()
+    }
+
+    fn rules_say(&self, subject: Subject<'_>, seq: PurgeSeq) -> Standing {
+        self.rules.read().say(subject, seq).max(self.written.read().say(subject, seq))
     }
 
     fn slots_say(&self, key: &Key, seq: PurgeSeq) -> Standing {

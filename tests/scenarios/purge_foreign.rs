@@ -81,19 +81,27 @@ fn a_soft_purge_leaves_pages_stale() {
 }
 
 #[test]
+fn a_proxy_does_not_lend_its_visitors_its_right_to_purge() {
+    // Behind a trusted peer the client counts that it names.
+    let origin = origin();
+    let tops = "purge_from: [ 127.0.0.1, 192.0.2.7 ]\ntrusted_proxies: [ 127.0.0.1 ]";
+    let proxy = Breadbox::start(config(&origin).top(tops));
+    for (client, status) in [("198.51.100.1", 405), ("192.0.2.7, 198.51.100.1", 405), ("198.51.100.1, 192.0.2.7", 200)]
+    {
+        assert_eq!(proxy.ask(&sent("PURGE", "/b", &[("X-Forwarded-For", client)])).status, status, "{client}");
+    }
+    assert_eq!(proxy.ask(&sent("PURGE", "/b", &[])).status, 200, "the peer itself");
+}
+
+#[test]
 fn other_networks_are_refused_and_without_purge_from_it_is_the_origins_business() {
     let origin = origin();
-    let refusing =
-        Breadbox::start(config(&origin).top("purge_from: [ 192.0.2.0/24 ]").top("trusted_proxies: [ 127.0.0.1 ]"));
+    let refusing = Breadbox::start(config(&origin).top("purge_from: [ 192.0.2.0/24 ]"));
     store(&refusing, &["/b"]);
     let before = origin.count();
     for method in ["PURGE", "BAN", "URIBAN", "PURGEKEYS"] {
-        let ask = sent(
-            method,
-            "/b",
-            &[("X-Forwarded-For", "192.0.2.1"), ("Cache-Tags", "all"), ("Authorization", "Bearer s3cret")],
-        );
-        assert_eq!(refusing.ask(&ask).status, 405, "{method}");
+        let fields = [("X-Forwarded-For", "192.0.2.1"), ("Cache-Tags", "all"), ("Authorization", "Bearer s3cret")];
+        assert_eq!(refusing.ask(&sent(method, "/b", &fields)).status, 405, "{method}");
     }
     assert!(refusing.ask(&get("/b")).is_hit());
     assert_eq!(origin.count(), before);

@@ -79,3 +79,29 @@ fn a_trusted_peers_host_counts_only_if_it_is_one_host() {
 fn the_list_of_names_is_sorted_and_spelled_as_it_is_compared() {
     assert!(NAMES.is_sorted() && NAMES.iter().all(|name| !name.contains('_')));
 }
+
+#[test]
+fn a_proxy_does_not_lend_its_visitors_its_address() {
+    let config = testing::config(vec![testing::route("/")]);
+    let networks = ["10.1.0.0/16".parse().unwrap(), "192.0.2.7/32".parse().unwrap()];
+    let is_from = |ask: Ask| is_from(&networks, &config, &ask.incoming());
+    // 10.0.0.0/8 is trusted.
+    for (peer, hops, expected) in [
+        ("192.0.2.7", &[][..], true),
+        ("::ffff:192.0.2.7", &[], true),
+        ("192.0.2.8", &[], false),
+        ("192.0.2.8", &["192.0.2.7"], false),
+        ("192.0.2.7", &["1.1.1.1"], true),
+        ("10.1.0.1", &[], true),
+        ("10.2.0.1", &[], false),
+        ("10.1.0.1", &["1.1.1.1"], false),
+        ("10.1.0.1", &["192.0.2.7, 1.1.1.1"], false),
+        ("10.2.0.1", &["1.1.1.1, 192.0.2.7, 10.3.0.1"], true),
+        ("10.2.0.1", &["192.0.2.7", "1.1.1.1"], false),
+        ("10.1.0.1", &["unknown"], false),
+        ("10.1.0.1", &["10.3.0.1"], true),
+    ] {
+        let ask = hops.iter().fold(Ask::get("/").peer(peer), |ask, hop| ask.field("x-forwarded-for", hop));
+        assert_eq!(is_from(ask), expected, "{peer} {hops:?}");
+    }
+}

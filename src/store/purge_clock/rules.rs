@@ -127,6 +127,9 @@ impl Rules {
     /// What the rules say of a page whose render took `seq`.
     pub(super) fn say(&self, subject: Subject<'_>, seq: PurgeSeq) -> Standing {
         let mut standing = self.floor.says(seq);
+        if self.remembered.is_empty() {
+            return standing;
+        }
         let hosts = subject.hosts().filter(|_| self.hosted > 0).map(Some);
         for host in hosts.chain([None]) {
             for label in subject.labels(host, self.prefix_lengths.keys().copied()) {

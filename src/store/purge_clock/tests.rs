@@ -111,6 +111,20 @@ fn beyond_the_limit_the_oldest_rules_cover_what_was_older_than_they_were() {
 }
 
 #[test]
+fn tags_that_writes_changed_do_not_crowd_out_what_operators_purged() {
+    let clock = clock(1);
+    let pages = [page("a", "/p", None, &["1"], clock.now()), plain("/q", clock.now()), plain("/r", clock.now())];
+    clock.purge(&[Rule::anywhere(Scope::Path("/q".into()))], PurgeMode::Delete);
+    for number in 0..100 {
+        clock.invalidate_tag(&number.to_string(), PurgeMode::Stale);
+    }
+    assert_eq!((clock.rules(), clock.merged()), (1, 0));
+    let standings = pages.each_ref().map(|page| clock.standing(page));
+    assert_eq!(standings, [Standing::Stale, Standing::Void, Standing::Fine]);
+    assert_eq!(clock.standing_of_render(&pages[2].key, PurgeSeq(0)), Standing::Stale, "it may have one of the tags");
+}
+
+#[test]
 fn purges_from_many_threads_are_all_seen() {
     // Every thread purges one shared page and checks that what it saw before is covered.
     const THREADS: usize = 4;
