@@ -8,6 +8,7 @@ mod error_page;
 mod guard;
 mod handler;
 mod head_check;
+mod head_date;
 mod listen;
 mod lookup;
 mod respond;

@@ -88,6 +88,7 @@ pub(super) fn finish_response(
     suggest(session, response, ctx);
     let value = respond::cache_status_value(&ctx.outcome, ctx);
     response.append_header(HeaderName::from_static("cache-status"), value)?;
+    respond::keep_date(session, response);
     Ok(())
 }
 
@@ -120,7 +121,8 @@ fn suggest(session: &Session, response: &ResponseHeader, ctx: &Ctx) {
 /// Answers for an origin that could not.
 pub(super) async fn failed(session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {
     let client_has_gone = matches!(error.esource(), ErrorSource::Downstream);
-    if client_has_gone || session.response_written().is_some() {
+    let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
+    if client_has_gone || answered {
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
     let status = status_of(error);

@@ -174,6 +174,9 @@ impl<'a> Lookup<'a> {
         ctx.outcome.served = Served::Miss;
         ctx.outcome.forwarded = Some(why);
         ctx.outcome.collapsed = waiter.is_follower();
+        while let Some(said) = waiter.interim().await {
+            respond::interim(session, &said).await?;
+        }
         let mut told = waiter.told().await;
         if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
             told = waiter.whole().await;
@@ -213,7 +216,7 @@ impl<'a> Lookup<'a> {
             return self.forward_in_turn(session, ctx, BypassDetail::Uncacheable).await.map(Some);
         }
         ctx.outcome.stored = !waiter.is_follower();
-        ctx.outcome.fwd_status = None;
+        ctx.outcome.fwd_status = waiter.was_confirmed().then_some(StatusCode::NOT_MODIFIED.as_u16());
         respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
         Ok(Some(Next::Answered))
     }

@@ -10,6 +10,7 @@ use crate::policy::outcome::Outcome;
 use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, cache_status, freshness};
+use crate::render::origin::Informational;
 use crate::render::{Head, Waiter};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -75,6 +76,22 @@ fn several_ranges(ctx: &Ctx, page: &Page, ranges: &[std::ops::Range<u64>]) -> pi
     Ok((head, Bytes::from(body)))
 }
 
+/// Passes a 1xx answer of the origin on (RFC 9110 §15.2): an HTTP/1.0 client does not know them, and
+/// pingora writes none over HTTP/2.
+///
+/// # Errors
+/// When the client has gone.
+pub(super) async fn interim(session: &mut Session, said: &Informational) -> pingora::Result<()> {
+    if session.req_header().version < Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut head = ResponseHeader::build(said.status, Some(said.fields.len()))?;
+    for (name, value) in said.fields.iter() {
+        head.append_header(name, value)?;
+    }
+    session.write_response_header(Box::new(head), false).await
+}
+
 /// Streams a render to the request as it arrives. Returns whether the body arrived whole.
 ///
 /// # Errors
@@ -89,7 +106,8 @@ pub(super) async fn stream(
     let is_head = session.req_header().method == Method::HEAD;
     // An HTTP/1.0 client does not know chunks; the end of the connection ends its body.
     let knows_chunks = session.req_header().version >= Version::HTTP_11;
-    let mut response = start(head.status, &head.fields, ctx, None)?;
+    let own = head.for_starter.as_ref().filter(|_| !waiter.is_follower());
+    let mut response = start(head.status, own.unwrap_or(&head.fields), ctx, None)?;
     if let Some(age) = head.born.map(|born| ctx.now_at_edge().since(born).as_secs()).filter(|age| *age > 0) {
         response.insert_header(header::AGE, age)?;
     }
@@ -101,6 +119,7 @@ pub(super) async fn stream(
     with_tracking(&mut response, tracking)?;
     ctx.status = head.status.as_u16();
     let bodyless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    keep_date(session, &response);
     session.write_response_header(Box::new(response), bodyless).await?;
     if bodyless {
         return Ok(());
@@ -110,6 +129,13 @@ pub(super) async fn stream(
         session.write_response_body(Some(chunk), false).await?;
     }
     session.write_response_body(None, true).await
+}
+
+/// The head goes out with the `Date` it has (over HTTP/2 pingora's time of sending takes its place).
+pub(super) fn keep_date(session: &Session, head: &ResponseHeader) {
+    if let Some(guarded) = Guarded::of(session) {
+        guarded.phase().keep_date(head.headers.get(header::DATE).cloned());
+    }
 }
 
 async fn next_chunk(session: &mut Session, waiter: &mut Waiter) -> pingora::Result<Option<Bytes>> {
@@ -196,6 +222,7 @@ async fn send(
     if !bodyless && let Some(guarded) = Guarded::of(session) {
         guarded.phase().hold_next();
     }
+    keep_date(session, &head);
     session.write_response_header(Box::new(head), bodyless).await?;
     if bodyless {
         return Ok(());

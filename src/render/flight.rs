@@ -11,6 +11,7 @@ mod waiter;
 
 pub(crate) use waiter::Waiter;
 
+use super::origin::Informational;
 use crate::policy::lookup::BypassDetail;
 use crate::policy::{Fields, Key, Page, PurgeSeq, Timestamp, vary::Selecting};
 use bytes::Bytes;
@@ -27,6 +28,9 @@ use waiter::Role;
 /// this many bytes behind.
 const PIPE_AHEAD: usize = 256 * 1024;
 
+/// 1xx answers that are kept for a starter which has not read them yet.
+const MAX_INTERIM: usize = 32;
+
 /// The head of an answer, ready for clients.
 #[derive(Debug)]
 pub(crate) struct Head {
@@ -34,6 +38,9 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     /// End-to-end fields as clients get them.
     pub(crate) fields: Fields,
+    /// The fields for the request that started it, where others get fewer: what the answer withholds
+    /// from them by name, and cookies.
+    pub(crate) for_starter: Option<Fields>,
     /// `Content-Length`, where the origin sent one.
     pub(crate) length: Option<u64>,
     /// What kind of answer it is.
@@ -128,6 +135,10 @@ struct State {
     starter_waits: bool,
     /// The starter, once it reads.
     starter: Option<u64>,
+    /// 1xx answers that the starter has not been told of yet.
+    interim: VecDeque<Informational>,
+    /// The origin confirmed the page by a 304.
+    confirmed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -200,6 +211,16 @@ impl Flight {
         let id = state.next_waiter;
         state.next_waiter += 1;
         Waiter { flight: Arc::clone(self), role, id, next: 0 }
+    }
+
+    /// A 1xx answer came; it is for the request that started the render, while it waits.
+    pub(crate) fn interim(&self, said: Informational) {
+        let mut state = self.state.lock();
+        if state.starter_waits && state.interim.len() < MAX_INTERIM {
+            state.interim.push_back(said);
+        }
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// The answer's head is here and everybody may read on.
@@ -276,6 +297,12 @@ impl Flight {
         self.finish(End::Stored(page));
     }
 
+    /// The page was confirmed by a 304, and is stored again if it may be.
+    pub(crate) fn land_confirmed(&self, page: Arc<Page>) {
+        self.state.lock().confirmed = true;
+        self.land(page);
+    }
+
     /// The body is whole and was not stored.
     pub(crate) fn end(&self) {
         self.finish(End::Whole);
@@ -341,6 +368,7 @@ impl State {
     fn told(&self, role: Role) -> Option<Told> {
         if let Some(End::Stored(page)) = &self.end
             && !self.is_for_starter_only()
+            && !(role == Role::Starter && self.has_more_for_starter())
         {
             return Some(Told::Page(Arc::clone(page)));
         }
@@ -358,6 +386,12 @@ impl State {
     fn is_for_starter_only(&self) -> bool {
         let Some(Answer::Head(head)) = &self.answer else { return false };
         matches!(head.kind, HeadKind::Private)
+    }
+
+    /// Whether the page lacks fields that the answer had for the request that started it.
+    fn has_more_for_starter(&self) -> bool {
+        let Some(Answer::Head(head)) = &self.answer else { return false };
+        head.for_starter.is_some()
     }
 }
 

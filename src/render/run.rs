@@ -7,13 +7,13 @@ mod unstored;
 use super::flight::{Failure, Flight, HeadKind};
 use super::gate::{self, Backoff, Circumstances, Gate, NotShared};
 use super::mishap::Mishap;
-use super::origin::{Answer, OriginRequest};
+use super::origin::{Answer, Informational, OriginRequest};
 use super::scheduler::{Class, Rejected};
 use super::{Engine, Order, page};
-use crate::config::{Origin, Route};
+use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Timestamp, validation, vary};
+use crate::policy::{Fields, Lifetime, Timestamp, hop_by_hop, validation, vary};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -148,8 +148,19 @@ impl Run<'_> {
         let request = OriginRequest { method: Method::GET, target: self.order.request.target.clone(), fields };
         let client = &self.order.setup.origins[self.order.origin.0].client;
         let requested_at = self.engine.now();
-        let answer = self.in_time(client.send(&request)).await??;
+        let hear = |said: &Informational| self.pass_on(said);
+        let answer = self.in_time(client.send_and_hear(&request, &hear)).await??;
         Ok(Arrived { answer, requested_at, received_at: self.engine.now() })
+    }
+
+    /// A 1xx answer goes to the client whose request this is (RFC 9110 §15.2); a 100 answers nothing
+    /// that a request without a body has asked.
+    fn pass_on(&self, said: &Informational) {
+        if self.route.cache == CacheMode::Headers && said.status != StatusCode::CONTINUE {
+            let mut said = said.clone();
+            hop_by_hop::strip_hop_by_hop(&mut said.fields);
+            self.flight.interim(said);
+        }
     }
 
     /// Within the render's total time.
@@ -193,22 +204,19 @@ impl Run<'_> {
     async fn renew(&self, mut arrived: Arrived) -> RenderResult {
         let Some(prior) = &self.order.prior else { return RenderResult::Garbled };
         while let Ok(Ok(Some(_))) = self.in_time(arrived.answer.chunk()).await {}
-        let renewed = page::renewed(
-            self.route,
-            self.order.asker.authorized,
-            prior,
-            &arrived.head(),
-            self.flight.purge_seq(),
-            rand::random(),
-        );
+        let renewed =
+            page::renewed(self.route, self.order, prior, &arrived.head(), self.flight.purge_seq(), rand::random());
         let page = Arc::new(renewed.page);
+        if page.key != prior.key {
+            self.engine.store.remove(&prior.key);
+        }
         if renewed.keep {
             self.engine.store.put(Arc::clone(&page), self.route.max_variants);
         } else {
             self.engine.store.remove(&prior.key);
         }
         self.good();
-        self.flight.land(page);
+        self.flight.land_confirmed(page);
         RenderResult::NotModified
     }
 
