@@ -9,6 +9,7 @@ mod guard;
 mod handler;
 mod head_check;
 mod head_date;
+mod head_update;
 mod listen;
 mod lookup;
 mod respond;

@@ -17,12 +17,18 @@ mod scenarios {
     mod failures;
     mod harness_itself;
     mod hosts;
+    mod interim;
     mod limits;
     mod memory;
     mod origin_down;
     mod paths;
     mod query;
     mod revalidation;
+    mod rfc9111;
+    mod rfc9111_fields;
+    mod rfc9111_partial;
+    mod rfc9111_requests;
+    mod rfc9111_validation;
     mod run_origin;
     mod servers;
     mod serving;

@@ -5,6 +5,7 @@ use super::handler::{Ctx, Forward};
 use super::respond;
 use crate::policy::admission::{self, Incoming};
 use crate::policy::forwarded;
+use crate::policy::hop_by_hop;
 use crate::policy::outcome::Served;
 use crate::render::origin::OriginClient;
 use crate::render::{Engine, is_html};
@@ -80,11 +81,20 @@ pub(super) fn finish_response(
     response: &mut ResponseHeader,
     ctx: &mut Ctx,
 ) -> pingora::Result<()> {
+    for name in hop_by_hop::of_an_answer(&response.headers) {
+        response.remove_header(&name);
+    }
     if response.status.is_informational() {
+        if response.status != StatusCode::SWITCHING_PROTOCOLS {
+            response.remove_header(&header::CONNECTION);
+        }
         return Ok(());
     }
     ctx.status = response.status.as_u16();
     invalidate(engine, session, response, ctx);
+    if let (Some(head), Some(route)) = (ctx.forward.as_ref().and_then(|forward| forward.head.as_ref()), ctx.route) {
+        head.settle(engine, ctx.setup.route(route), response.status, &response.headers);
+    }
     suggest(session, response, ctx);
     let value = respond::cache_status_value(&ctx.outcome, ctx);
     response.append_header(HeaderName::from_static("cache-status"), value)?;

@@ -3,6 +3,7 @@
 use super::bypass;
 use super::guard::Guarded;
 use super::head_check;
+use super::head_update::ForwardedHead;
 use super::lookup::{Lookup, Next};
 use super::respond;
 use crate::config::{Limits, OriginId, RouteId, Scheme};
@@ -103,12 +104,14 @@ impl Ctx {
 pub(crate) struct Forward {
     pub(super) origin: OriginId,
     pub(super) plan: Bypass,
+    /// It is a HEAD for a page that is stored.
+    pub(super) head: Option<ForwardedHead>,
 }
 
 impl Forward {
     /// A request that was looked up and goes on after all.
     pub(super) fn of_wanted(wanted: &Wanted, reason: BypassReason) -> Self {
-        Forward { origin: wanted.origin, plan: wanted.bypass(reason) }
+        Forward { origin: wanted.origin, plan: wanted.bypass(reason), head: None }
     }
 }
 
@@ -195,7 +198,7 @@ impl ProxyHttp for Proxy {
                 ctx.outcome.served = Served::Bypass;
                 ctx.outcome.forwarded = Some(plan.reason.forwarded());
                 ctx.outcome.detail = (plan.reason != BypassReason::Method).then(|| plan.reason.as_str());
-                ctx.forward = Some(Forward { origin: plan.origin, plan });
+                ctx.forward = Some(Forward { origin: plan.origin, plan, head: None });
                 Ok(false)
             }
         }

@@ -1,6 +1,7 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
 use super::handler::{Ctx, Forward};
+use super::head_update::ForwardedHead;
 use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
@@ -91,11 +92,15 @@ impl<'a> Lookup<'a> {
                     respond::error(session, ctx, StatusCode::GATEWAY_TIMEOUT, None).await?;
                     return Ok(Next::Answered);
                 }
-                (Verdict::Bypass(why), _) => return Ok(self.forward(ctx, why)),
+                (Verdict::Bypass(why), page) => {
+                    let mut forward = self.forward(ctx, why);
+                    forward.head = page.and_then(|page| self.head_of(page, why, ctx));
+                    return Ok(Next::Forward(forward));
+                }
                 (Verdict::Fresh | Verdict::Stale(_), None) => {}
             }
         }
-        Ok(self.forward(ctx, BypassDetail::Uncacheable))
+        Ok(Next::Forward(self.forward(ctx, BypassDetail::Uncacheable)))
     }
 
     fn look(&self) -> Seen {
@@ -296,7 +301,7 @@ impl<'a> Lookup<'a> {
         match scheduler.acquire(crate::render::scheduler::Class::Miss).await {
             Ok(permit) => {
                 ctx.permit = Some(permit);
-                Ok(self.forward(ctx, why))
+                Ok(Next::Forward(self.forward(ctx, why)))
             }
             Err(_) => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -305,7 +310,19 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn forward(&self, ctx: &mut Ctx, why: BypassDetail) -> Next {
+    /// A HEAD that is forwarded although its page is stored tells whether the page is still the same.
+    fn head_of(&self, page: Arc<Page>, why: BypassDetail, ctx: &Ctx) -> Option<ForwardedHead> {
+        let tells = self.wanted.method_is_head && self.route.cache == CacheMode::Headers;
+        tells.then(|| ForwardedHead {
+            page,
+            purge_seq: self.engine.store.purge_seq(),
+            requested_at: ctx.now,
+            authorized: self.headers.contains_key(header::AUTHORIZATION),
+            may_renew: why != BypassDetail::Unstored,
+        })
+    }
+
+    fn forward(&self, ctx: &mut Ctx, why: BypassDetail) -> Forward {
         ctx.outcome.served = Served::Bypass;
         ctx.outcome.forwarded = Some(Forwarded::Bypass);
         ctx.outcome.collapsed = false;
@@ -314,7 +331,7 @@ impl<'a> Lookup<'a> {
             BypassDetail::Uncacheable | BypassDetail::Unstored => BypassReason::Uncacheable,
             BypassDetail::Vary => BypassReason::Vary,
         };
-        Next::Forward(Forward::of_wanted(self.wanted, reason))
+        Forward::of_wanted(self.wanted, reason)
     }
 
     /// Ranges and conditionals are answered from a whole page.

@@ -6,7 +6,7 @@
 use super::error_page::{self, Media};
 use super::guard::Guarded;
 use super::handler::Ctx;
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Outcome, Served};
 use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, cache_status, freshness};
@@ -35,17 +35,20 @@ pub(super) async fn page(
     match validation::evaluate(&request.method, &request.headers, page.status, &page.fields, page.lifetime.born) {
         Precondition::Proceed => {}
         Precondition::NotModified => {
+            note_status(ctx, page, StatusCode::NOT_MODIFIED);
             let fields = validation::not_modified_fields(&page.fields);
             let head = start(StatusCode::NOT_MODIFIED, &fields, ctx, Some(page))?;
             return send(session, ctx, head, Bytes::new(), true).await;
         }
         Precondition::Failed => {
+            note_status(ctx, page, StatusCode::PRECONDITION_FAILED);
             return error(session, ctx, StatusCode::PRECONDITION_FAILED, None).await;
         }
     }
     let length = page.body.len() as u64;
     let ranges =
         if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, page.status, &page.fields, length) };
+    note_status(ctx, page, status_of(&ranges, page));
     let (mut head, body) = match ranges {
         RangeAnswer::Whole => (start(page.status, &page.fields, ctx, Some(page))?, page.body.clone()),
         RangeAnswer::Single(range) => single_range(ctx, page, &range)?,
@@ -59,6 +62,21 @@ pub(super) async fn page(
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     with_tracking(&mut head, tracking)?;
     send(session, ctx, head, body, is_head).await
+}
+
+fn status_of(ranges: &RangeAnswer, page: &Page) -> StatusCode {
+    match ranges {
+        RangeAnswer::Whole => page.status,
+        RangeAnswer::Single(_) | RangeAnswer::Multiple(_) => StatusCode::PARTIAL_CONTENT,
+        RangeAnswer::Unsatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+    }
+}
+
+/// A client that was answered otherwise than the origin answered is told what that was (RFC 9211 §2.3).
+fn note_status(ctx: &mut Ctx, page: &Page, status: StatusCode) {
+    if ctx.outcome.served == Served::Miss && ctx.outcome.fwd_status.is_none() && status != page.status {
+        ctx.outcome.fwd_status = Some(page.status.as_u16());
+    }
 }
 
 fn single_range(ctx: &Ctx, page: &Page, range: &std::ops::Range<u64>) -> pingora::Result<(ResponseHeader, Bytes)> {

@@ -7,15 +7,17 @@
 //!
 //! It decides who may read what; it must not talk to the origin or the store.
 
+mod head;
 mod waiter;
 
+pub(crate) use head::{Head, HeadKind};
 pub(crate) use waiter::Waiter;
 
 use super::origin::Informational;
 use crate::policy::lookup::BypassDetail;
-use crate::policy::{Fields, Key, Page, PurgeSeq, Timestamp, vary::Selecting};
+use crate::policy::{Key, Page, PurgeSeq};
 use bytes::Bytes;
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -30,49 +32,6 @@ const PIPE_AHEAD: usize = 256 * 1024;
 
 /// 1xx answers that are kept for a starter which has not read them yet.
 const MAX_INTERIM: usize = 32;
-
-/// The head of an answer, ready for clients.
-#[derive(Debug)]
-pub(crate) struct Head {
-    /// The origin's status.
-    pub(crate) status: StatusCode,
-    /// End-to-end fields as clients get them.
-    pub(crate) fields: Fields,
-    /// The fields for the request that started it, where others get fewer: what the answer withholds
-    /// from them by name, and cookies.
-    pub(crate) for_starter: Option<Fields>,
-    /// `Content-Length`, where the origin sent one.
-    pub(crate) length: Option<u64>,
-    /// What kind of answer it is.
-    pub(crate) kind: HeadKind,
-    /// What selects the variant (`cache: headers`); waiters whose request differs need their own render.
-    pub(crate) selecting: Box<[Selecting]>,
-    /// Fields the page varies on although the route does not key on them.
-    pub(crate) unkeyed_vary: Box<[HeaderName]>,
-    /// When the origin made it, where that counts for `Age`.
-    pub(crate) born: Option<Timestamp>,
-}
-
-impl Head {
-    /// Whether the origin said that it cannot: a waiter with a stale page serves that.
-    pub(crate) fn has_failed(&self) -> bool {
-        let refused = matches!(self.kind, HeadKind::Refusal | HeadKind::Private);
-        refused && (self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS)
-    }
-}
-
-/// What an answer is to those who wait for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeadKind {
-    /// Will be stored if it arrives whole.
-    Storable,
-    /// Will be stored, but must be validated before every use: for the request that started it only.
-    ValidateAlways,
-    /// Not stored: what the origin itself said (500, 403, 429, …).
-    Refusal,
-    /// Not stored and for one client only.
-    Private,
-}
 
 /// Why a render gave no answer at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
