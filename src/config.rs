@@ -1,5 +1,5 @@
 //! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
-//! name resolves. Made only by [`file`]; nothing below re-checks it.
+//! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 pub mod file;
 pub mod pattern;

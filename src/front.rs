@@ -13,6 +13,7 @@ mod head_update;
 mod listen;
 mod lookup;
 mod respond;
+mod tunnel;
 
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};

@@ -1,7 +1,7 @@
 //! Which variant of a page a request gets (RFC 9111 §4.1), and which requests a page that varies on
 //! more than its route keys on must not be shown to (DESIGN §3 "Vary").
 //!
-//! Values count in a normal form ([`normal`]): two requests that mean the same get the same variant.
+//! Values count in a normal form ([`mod@normal`]): two requests that mean the same get the same variant.
 //! Compute everything here from requests whose hop-by-hop fields are already gone
 //! ([`super::hop_by_hop`]), because only what the origin saw can have selected its answer.
 

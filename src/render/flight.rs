@@ -169,7 +169,7 @@ impl Flight {
         let mut state = self.state.lock();
         let id = state.next_waiter;
         state.next_waiter += 1;
-        Waiter { flight: Arc::clone(self), role, id, next: 0 }
+        Waiter { flight: Arc::clone(self), role, id, next: 0, read: 0 }
     }
 
     /// A 1xx answer came; it is for the request that started the render, while it waits.
@@ -254,6 +254,10 @@ impl Flight {
     /// The page is whole and stored.
     pub(crate) fn land(&self, page: Arc<Page>) {
         self.finish(End::Stored(page));
+        // Whoever still reads goes on in the page, so that a slow reader holds nothing twice.
+        let mut state = self.state.lock();
+        state.chunks = VecDeque::new();
+        state.held = 0;
     }
 
     /// The page was confirmed by a 304, and is stored again if it may be.

@@ -6,6 +6,8 @@ use crate::policy::Fields;
 use crate::policy::storability::{self, Reason};
 use crate::telemetry::{Notice, Once};
 use http::{HeaderName, header};
+use serde::Serialize;
+use std::io::Write;
 
 /// What is said once per route.
 #[derive(Debug)]
@@ -29,10 +31,8 @@ impl Notices {
     pub(crate) fn uncacheable(&self, config: &Config, id: RouteId, reason: Reason, fields: &Fields) {
         let route = config.route(id);
         match (route.cache, reason) {
-            (CacheMode::Headers, _) => {
-                if super::is_html(fields) {
-                    self.suggest_isr(config, id, reason.as_str(), fields.contains(&header::SET_COOKIE));
-                }
+            (CacheMode::Headers, _) if super::is_html(fields) => {
+                self.suggest_isr(config, id, reason.as_str(), fields.contains(&header::SET_COOKIE));
             }
             (_, Reason::SetCookie) if self.is_first(id, Notice::SetCookie) => tracing::warn!(
                 route = %route.name,
@@ -94,11 +94,14 @@ impl Notices {
             route = %config.route(id).name,
             reason,
             proxy_yaml = %lines,
-            "HTML pages of this route cannot be stored as they are; these lines of proxy.yaml make them ISR"
+            "HTML pages of this route cannot be stored as they are; these lines of proxy.yaml make them ISR; \
+             under bypass, name the cookies of signed-in visitors"
         );
         if self.speaks_plainly {
-            println!(
-                "\nHTML pages could not be stored ({reason}). These lines in proxy.yaml make them ISR:\n\n{lines}\n"
+            // Nobody may be reading; the log has it too.
+            let _ = writeln!(
+                std::io::stdout(),
+                "\nHTML pages could not be stored ({reason}). These lines in proxy.yaml make them ISR:\n\n{lines}"
             );
         }
     }
@@ -108,14 +111,56 @@ impl Notices {
     }
 }
 
+/// The lines of `proxy.yaml` that make a route ISR.
+#[derive(Serialize)]
+struct Suggestion<'a> {
+    routes: [SuggestedRoute<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct SuggestedRoute<'a> {
+    #[serde(rename = "match")]
+    pattern: &'a str,
+    cache: &'static str,
+    revalidate: &'static str,
+    /// Pages set cookies: they are taken off before a page is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_cookie: Option<&'static str>,
+    /// The cookie of signed-in visitors; its name is the application's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bypass: Option<SuggestedBypass>,
+}
+
+#[derive(Serialize)]
+struct SuggestedBypass {
+    cookies: [&'static str; 1],
+}
+
 /// The route as it would stand in `proxy.yaml`.
 fn isr_lines(pattern: &str, cookies: bool) -> String {
-    let mut lines = format!("routes:\n  - match: \"{pattern}\"\n    cache: isr\n    revalidate: 60s");
-    if cookies {
-        lines.push_str(
-            "\n    set_cookie: strip            # pages set cookies: take them off before storing\
-             \n    bypass: { cookies: [session] }   # name the cookies that mark a signed-in visitor",
-        );
+    let route = SuggestedRoute {
+        pattern,
+        cache: "isr",
+        revalidate: "60s",
+        set_cookie: cookies.then_some("strip"),
+        bypass: cookies.then_some(SuggestedBypass { cookies: ["session"] }),
+    };
+    serde_yaml::to_string(&Suggestion { routes: [route] }).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::isr_lines;
+    use crate::config::{CacheMode, Config, SetCookie};
+    use std::path::Path;
+
+    #[test]
+    fn the_suggested_lines_are_a_configuration_that_does_what_they_promise() {
+        for cookies in [false, true] {
+            let text = format!("origins: {{ web: {{ servers: [\"http://a\"] }} }}\n{}", isr_lines("/{*rest}", cookies));
+            let config = Config::parse(&text, Path::new("proxy.yaml"), &|_| None).expect("a valid configuration");
+            assert_eq!(config.routes[0].cache, CacheMode::Isr);
+            assert_eq!(config.routes[0].set_cookie == SetCookie::Strip, cookies);
+        }
     }
-    lines
 }

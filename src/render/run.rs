@@ -223,6 +223,8 @@ impl Run<'_> {
     /// A good answer: everybody reads it as it comes, and it is stored if it arrives whole.
     async fn keep(&self, arrived: Arrived, lifetime: Lifetime) -> RenderResult {
         let answered = arrived.answer.status;
+        let stands_stale = lifetime.while_revalidate_until > arrived.received_at;
+        let says_stale = self.route.cache.is_anonymous() && stands_stale && storability::says_stale(&arrived.head());
         let recipe = match page::Recipe::new(self.route, self.order, &arrived.head(), lifetime, self.flight.purge_seq())
         {
             Ok(recipe) => recipe,
@@ -243,7 +245,12 @@ impl Run<'_> {
                 }
                 let page = Arc::new(recipe.bake(body, self.order.prior.as_deref()));
                 self.engine.store.put(Arc::clone(&page), self.route.max_variants);
-                self.good();
+                if says_stale {
+                    // The origin's own cache is behind: it is asked again soon, but not at once.
+                    self.wait_for_origins_cache();
+                } else {
+                    self.good();
+                }
                 self.flight.land(page);
                 result_of(answered)
             }
@@ -280,6 +287,11 @@ impl Run<'_> {
 
     fn good(&self) {
         self.engine.backoff.succeeded(&self.order.key, self.order.origin);
+    }
+
+    fn wait_for_origins_cache(&self) {
+        let (key, now) = (&self.order.key, self.engine.now());
+        self.engine.backoff.failed(key, self.order.origin, now, None, rand::random());
     }
 
     fn remember(&self) {

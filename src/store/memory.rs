@@ -79,7 +79,13 @@ impl Memory {
         if let Entry::Page(_) = &entry {
             self.counts.pages.fetch_add(1, Ordering::Relaxed);
         }
-        self.cache.insert(key, entry);
+        // foyer treats what replaces a record as new. A page that is worth a refresh is not, so it does
+        // not have to prove itself again (`benches/eviction.rs`: up to 10 points of hit ratio).
+        let is_refresh = self.cache.contains(&key);
+        self.cache.insert(key.clone(), entry);
+        if is_refresh {
+            self.cache.touch(&key);
+        }
     }
 
     pub(super) fn remove(&self, key: &Key) {

@@ -214,3 +214,21 @@ fn a_page_past_its_window_is_never_served() {
     assert_eq!((new.text(), new.is_hit()), ("page /p #2".to_owned(), false));
     assert_eq!(origin.renders("/p"), 2);
 }
+
+#[test]
+fn a_page_that_the_origins_own_cache_served_stale_is_asked_for_again_but_not_in_a_loop() {
+    // FRAMEWORKS 4: it is stored stale, a refresh follows the backoff's schedule, and the fresh answer ends that.
+    let origin = Origin::start();
+    origin.on("/p", |x| {
+        let stale = Answer::html(Origin::body("/p", x.nth)).header("Cache-Control", "s-maxage=1000");
+        x.answer(&if x.nth < 3 { stale.header("x-nextjs-cache", "STALE") } else { stale })
+    });
+    let proxy = Breadbox::start(Config::isr(&origin, &[]));
+    proxy.get("/p");
+    for _ in 0..200 {
+        assert!(proxy.get("/p").is_stale());
+    }
+    assert!(origin.renders("/p") <= 2, "{} renders", origin.renders("/p"));
+    until_body(proxy.addr(), &Ask::get("/p"), "page /p #3");
+    assert!(proxy.get("/p").is_hit() && !proxy.get("/p").is_stale());
+}

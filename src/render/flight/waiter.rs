@@ -23,6 +23,8 @@ pub(crate) struct Waiter {
     pub(super) role: Role,
     pub(super) id: u64,
     pub(super) next: usize,
+    /// Bytes it has read.
+    pub(super) read: usize,
 }
 
 impl Waiter {
@@ -86,22 +88,27 @@ impl Waiter {
     /// # Errors
     /// [`Broken`] when the render broke off, or this reader fell out of a pipe's window.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Broken> {
-        let (id, next) = (self.id, self.next);
+        let (id, next, read) = (self.id, self.next, self.read);
         let chunk = self
             .flight
             .wait(|state| {
+                if let Some(End::Stored(page)) = &state.end {
+                    let rest = page.body.slice(read.min(page.body.len())..);
+                    return Some(Ok((!rest.is_empty()).then_some(rest)));
+                }
                 let Some(at) = next.checked_sub(state.dropped) else { return Some(Err(Broken)) };
                 if let Some(chunk) = state.chunks.get(at) {
                     state.readers.insert(id, next + 1);
                     return Some(Ok(Some(chunk.clone())));
                 }
                 match state.end.as_ref()? {
-                    End::Stored(_) | End::Whole => Some(Ok(None)),
                     End::Broken => Some(Err(Broken)),
+                    End::Stored(_) | End::Whole => Some(Ok(None)),
                 }
             })
             .await?;
         self.next += 1;
+        self.read += chunk.as_ref().map_or(0, Bytes::len);
         self.flight.room.notify_one();
         Ok(chunk)
     }
