@@ -26,6 +26,7 @@ mod scenarios {
     mod revalidation;
     mod rfc9111;
     mod rfc9111_fields;
+    mod rfc9111_laws;
     mod rfc9111_partial;
     mod rfc9111_requests;
     mod rfc9111_validation;
