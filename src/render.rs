@@ -4,6 +4,7 @@
 //! keys back off. One render per key and purge sequence at a time; the flight map holds that.
 
 pub mod backoff;
+mod complaints;
 mod flight;
 mod gate;
 mod mishap;
@@ -24,6 +25,7 @@ use crate::policy::{Key, Page, Timestamp};
 use crate::store::Store;
 use arc_swap::ArcSwap;
 use backoff::Backoff;
+use complaints::Complaints;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
@@ -42,6 +44,8 @@ pub(crate) struct OriginState {
     pub(crate) client: OriginClient,
     /// Holds its renders within their limits.
     pub(crate) scheduler: Scheduler,
+    /// Keeps its failures from flooding the log.
+    pub(crate) complaints: Complaints,
 }
 
 /// One configuration at run time. A request keeps the one it began with.
@@ -130,6 +134,7 @@ impl OriginState {
         OriginState {
             client: OriginClient::new(Arc::clone(origin)),
             scheduler: Scheduler::new(origin.max_renders, origin.max_waiting, origin.queue_timeout),
+            complaints: Complaints::default(),
         }
     }
 }

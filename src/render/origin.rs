@@ -124,7 +124,10 @@ impl OriginClient {
         for server in order.into_iter().map(|at| &self.servers[at]) {
             match self.send_to(server, round, &question).await {
                 Err(error) if error.is_unreachable() => {
-                    warn!(origin = %self.origin.name, %error, "a server of the origin cannot be reached");
+                    // Once when it goes away, not for every request that finds it gone.
+                    if !server.is_shunned() {
+                        warn!(origin = %self.origin.name, %error, "a server of the origin cannot be reached");
+                    }
                     server.shun();
                     unreachable = Some(error);
                 }

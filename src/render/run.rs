@@ -327,11 +327,14 @@ impl Run<'_> {
     }
 
     fn log_failure(&self, reason: &str) {
+        let complaints = &self.order.setup.origins[self.order.origin.0].complaints;
+        let Some(unlogged) = complaints.admit(self.engine.now()) else { return };
         tracing::warn!(
             origin = %self.origin.name,
             route = %self.route.name,
             path = self.path(),
             reason,
+            unlogged,
             page = if self.order.prior.is_some() { "kept" } else { "none" },
             "render failed"
         );
