@@ -3,8 +3,10 @@
 //! Exit codes: 0 for success, 1 for a failure (a bad configuration among them), 2 for a command line
 //! that makes no sense.
 
+mod admin_client;
 pub mod check;
 pub mod demo;
+pub mod purge;
 pub mod run;
 mod server;
 
@@ -26,6 +28,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Demo(demo::Args),
+    Purge(purge::Args),
 }
 
 /// Carries out the command that `args` name (the program's own name first) and answers with its exit code.
@@ -38,6 +41,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Demo(args) => demo::demo(&args),
+        Command::Purge(args) => purge::purge(&args, &mut std::io::stdout()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,6 +89,8 @@ mod tests {
             "breadbox run --origin http://127.0.0.1:3000 --listen 8080",
             "breadbox check proxy.yaml",
             "breadbox demo --config proxy.yaml",
+            "breadbox purge",
+            "breadbox purge --path /a --all",
         ] {
             let refusal = Cli::try_parse_from(line.split(' ')).err().expect(line);
             assert_eq!(refusal.exit_code(), 2, "{line}");
@@ -102,6 +108,10 @@ mod tests {
             "breadbox check --config shop.yaml",
             "breadbox demo",
             "breadbox demo --listen 127.0.0.1:0 --admin 127.0.0.1:0",
+            "breadbox purge --path /a --mode delete",
+            "breadbox purge --prefix /a/ --admin http://127.0.0.1:9145 --token t",
+            "breadbox purge --tag a b --config shop.yaml",
+            "breadbox purge --all",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -12,6 +12,7 @@ mod head_date;
 mod head_update;
 mod listen;
 mod lookup;
+mod purge;
 mod respond;
 mod tunnel;
 

@@ -14,6 +14,7 @@ mod scenarios {
     mod config_errors;
     mod cookies;
     mod disconnect;
+    mod draft;
     mod failures;
     mod harness_itself;
     mod hosts;
@@ -22,6 +23,8 @@ mod scenarios {
     mod memory;
     mod origin_down;
     mod paths;
+    mod purge;
+    mod purge_foreign;
     mod query;
     mod revalidation;
     mod rfc9111;
@@ -37,8 +40,10 @@ mod scenarios {
     mod smuggling;
     mod stale;
     mod streaming;
+    mod tags;
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;
     mod vary;
+    mod write_through;
 }

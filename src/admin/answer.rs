@@ -1,8 +1,11 @@
 //! Which answer a request to the admin listener gets, by method, path and token (RFC 9110 §15.5).
 //! Every answer is `no-store` and none holds anything of the request.
 
-use super::auth::{Access, access};
+use super::auth::{Access, access, access_by_key};
+use super::{draft, purge};
 use crate::metrics::{self, Health, Metrics, Phase};
+use crate::policy::purge::foreign;
+use crate::render::Engine;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
@@ -16,6 +19,9 @@ not found; this listener answers:
   GET /metrics  every series, for Prometheus
   GET /healthz  200 while the process works
   GET /readyz   200 with what is degraded; 503 while starting or stopping
+  POST /-/purge purges pages: {\"path\"|\"prefix\"|\"tag\"|\"host\": …} or {\"all\": true}, \"mode\": \"stale\"|\"delete\"
+  POST /-/draft makes a cookie with which drafts are seen
+  PURGE, BAN    as publishing software sends them
 ";
 const NO_TOKEN: &str = "this needs `admin.token` in proxy.yaml, and none is set\n";
 const WRONG_TOKEN: &str = "this needs `Authorization: Bearer` with the token of `admin.token` in proxy.yaml\n";
@@ -24,7 +30,10 @@ const WRONG_TOKEN: &str = "this needs `Authorization: Bearer` with the token of 
 pub(super) struct Request<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
+    /// The request-target as it came.
+    pub(super) target: &'a [u8],
     pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
 }
 
 /// An answer, before it is known whether its body is wanted.
@@ -37,17 +46,21 @@ pub(super) struct Answer {
 }
 
 /// The answer to this request.
-pub(super) fn answer(request: &Request<'_>, token: Option<&str>, metrics: &Metrics) -> Answer {
+pub(super) fn answer(request: &Request<'_>, token: Option<&str>, engine: &Engine) -> Answer {
     // Before anything else, so that without the token nobody learns what is there.
-    if request.path == "/-" || request.path.starts_with("/-/") {
+    let is_foreign = foreign::is_purge(request.method);
+    if is_foreign || request.path == "/-" || request.path.starts_with("/-/") {
+        let by_key = if is_foreign { access_by_key(token, request.headers) } else { Access::Denied };
         return match access(token, request.headers) {
             Access::Closed => Answer::text(StatusCode::FORBIDDEN, NO_TOKEN),
-            Access::Denied => {
+            Access::Denied if by_key != Access::Granted => {
                 Answer { extra: Some(challenge()), ..Answer::text(StatusCode::UNAUTHORIZED, WRONG_TOKEN) }
             }
-            Access::Granted => Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
+            Access::Denied | Access::Granted => act(request, token.unwrap_or_default(), engine),
         };
     }
+    let setup = engine.setup();
+    let metrics = &*setup.metrics;
     let get: fn(&Metrics) -> Answer = match request.path {
         "/metrics" => |metrics| Answer::new(StatusCode::OK, METRICS, metrics.encode()),
         "/healthz" => |_| Answer::text(StatusCode::OK, "ok\n"),
@@ -59,6 +72,23 @@ pub(super) fn answer(request: &Request<'_>, token: Option<&str>, metrics: &Metri
         return Answer { extra: Some(allow), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n") };
     }
     get(metrics)
+}
+
+/// Does what whoever has the token asks for.
+fn act(request: &Request<'_>, token: &str, engine: &Engine) -> Answer {
+    if foreign::is_purge(request.method) {
+        return purge::foreign(request, engine);
+    }
+    let post: fn(&Request<'_>, &str, &Engine) -> Answer = match request.path {
+        "/-/purge" => |request, _, engine| purge::purge(request.body, engine),
+        "/-/draft" => |request, token, engine| draft::draft(request.body, token, engine.now()),
+        _ => return Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
+    };
+    if request.method != Method::POST {
+        let allow = (ALLOW, HeaderValue::from_static("POST"));
+        return Answer { extra: Some(allow), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only POST\n") };
+    }
+    post(request, token, engine)
 }
 
 /// A degraded process still serves better than none, so only one that starts or stops is not ready.
@@ -81,6 +111,21 @@ fn challenge() -> (HeaderName, HeaderValue) {
 impl Answer {
     fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Self {
         Answer { status, content_type, extra: None, body }
+    }
+
+    /// A JSON document.
+    pub(super) fn json(status: StatusCode, document: &serde_json::Value) -> Self {
+        Answer::new(status, JSON, format!("{document}\n").into_bytes())
+    }
+
+    /// For a request that cannot be carried out; `why` is a sentence.
+    pub(super) fn bad(why: &str) -> Self {
+        Answer::json(StatusCode::BAD_REQUEST, &json!({ "error": why }))
+    }
+
+    /// The same with one more field.
+    pub(super) fn with(self, name: HeaderName, value: HeaderValue) -> Self {
+        Answer { extra: Some((name, value)), ..self }
     }
 
     fn text(status: StatusCode, body: &str) -> Self {

@@ -1,10 +1,10 @@
 //! The admin listener over a real connection: what each path answers, to whom, and how.
 
 use super::*;
-use crate::config::Limits;
-use crate::config::RouteId;
+use crate::config::{Config, Limits, RouteId};
 use crate::front::{accept, bind, serve};
-use crate::metrics::{Phase, RenderResult};
+use crate::metrics::{Metrics, Phase, RenderResult};
+use crate::render::{Notices, Setup};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,10 +20,12 @@ struct Running {
 }
 
 fn run(token: Option<&str>) -> Running {
+    let config = Arc::new(Config::for_origin("http://127.0.0.1:9", None).unwrap());
     let metrics = Arc::new(Metrics::of_one_route());
+    let engine = Engine::new(Setup::new(config, metrics.clone(), Notices::new(1)).unwrap());
     let (socket, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let admin = Admin { address, token: token.map(Arc::from) };
-    let app = Arc::new(AdminApp::new(&admin, metrics.clone()));
+    let app = Arc::new(AdminApp::new(&admin, engine));
     let (stop, stopped) = watch::channel(false);
     let limits = Limits {
         head_timeout: Duration::from_secs(10),
@@ -148,7 +150,7 @@ async fn unknown_paths_and_methods_are_told_what_exists() {
 async fn what_changes_things_needs_the_token() {
     let closed = run(None);
     let open = run(Some("s3cret"));
-    for line in ["POST /-/purge", "GET /-/explain?url=/", "GET /-/", "GET /-"] {
+    for line in ["POST /-/nothing", "GET /-/", "GET /-"] {
         assert_eq!(status(&ask(&closed, line, "Authorization: Bearer \r\n", b"").await), "403", "{line}");
         let answer = ask(&open, line, "Authorization: Bearer wrong\r\n", b"").await;
         assert_eq!(status(&answer), "401", "{line}");
@@ -179,4 +181,26 @@ async fn bodies_are_bounded() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();
     assert!(rest.contains("HTTP/1.1 200") && rest.ends_with("ok\n"), "{rest}");
+}
+
+/// What purges is refused without the token, says what is wrong with it, and which method it takes.
+#[tokio::test]
+async fn purging_needs_the_token_and_a_sentence_that_makes_sense() {
+    let (closed, open) = (run(None), run(Some("s3cret")));
+    let post =
+        |body: &str| (format!("Authorization: Bearer s3cret\r\nContent-Length: {}\r\n", body.len()), body.to_owned());
+    for line in ["POST /-/purge", "POST /-/draft", "PURGE /x", "BAN /", "PURGE /metrics"] {
+        assert_eq!(status(&ask(&closed, line, "Authorization: Bearer \r\n", b"").await), "403", "{line}");
+        assert_eq!(status(&ask(&open, line, "Authorization: Bearer s3cre\r\n", b"").await), "401", "{line}");
+        assert_eq!(status(&ask(&open, line, "X-VC-Purge-Key: s3cre\r\n", b"").await), "401", "{line}");
+    }
+    assert_eq!(status(&ask(&open, "POST /-/purge", "X-VC-Purge-Key: s3cret\r\n", b"").await), "401");
+    assert_eq!(status(&ask(&open, "PURGE /x", "X-VC-Purge-Key: s3cret\r\n", b"").await), "200");
+    let (fields, body) = post("{\"tag\": \"a\"}");
+    assert_eq!(status(&ask(&open, "POST /-/purge", &fields, body.as_bytes()).await), "200");
+    let (fields, body) = post("nonsense");
+    let answer = ask(&open, "POST /-/purge", &fields, body.as_bytes()).await;
+    assert!(status(&answer) == "400" && answer.contains("\"error\":"), "{answer}");
+    let answer = ask(&open, "GET /-/purge", "Authorization: Bearer s3cret\r\n", b"").await;
+    assert!(status(&answer) == "405" && has_field(&answer, "allow: POST"), "{answer}");
 }

@@ -9,7 +9,7 @@ use crate::policy::cache_control::RequestDirectives;
 use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
-use crate::policy::{Key, Page, Timestamp, freshness, render_request, vary};
+use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
 use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
@@ -127,6 +127,7 @@ impl<'a> Lookup<'a> {
             uncacheable: self.engine.store.is_uncacheable(&seen.flight, ctx.now),
             backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, ctx.now),
             only_if_cached,
+            standing: page.map(|page| self.engine.store.standing(page)).unwrap_or_default(),
         };
         lookup::decide(page, seen.missing, wish, varies, &state, ctx.now)
     }
@@ -186,7 +187,8 @@ impl<'a> Lookup<'a> {
         if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
             told = waiter.whole().await;
         }
-        let stale = seen.page.clone().filter(|_| otherwise == Otherwise::StalePage);
+        let is_void = |page: &Page| self.engine.store.standing(page) == Standing::Void;
+        let stale = seen.page.clone().filter(|page| otherwise == Otherwise::StalePage && !is_void(page));
         match told {
             Told::Page(page) => self.landed(session, ctx, &waiter, &page).await,
             Told::Stream(head) => {
@@ -262,7 +264,10 @@ impl<'a> Lookup<'a> {
         ctx.outcome.served = served;
         ctx.outcome.forwarded = None;
         ctx.outcome.collapsed = false;
-        ctx.outcome.fresh_until = page.lifetime.has_ttl.then_some(page.lifetime.fresh_until);
+        // A page that a purge made stale has time left on paper only.
+        let until = page.lifetime.fresh_until;
+        let counts = page.lifetime.has_ttl && (served == Served::Hit || until <= ctx.now);
+        ctx.outcome.fresh_until = counts.then_some(until);
         ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
         respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)

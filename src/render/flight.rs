@@ -217,6 +217,11 @@ impl Flight {
         self.changed.notify_waiters();
     }
 
+    /// Waits until the render is over, however it ended.
+    pub(crate) async fn ended(&self) {
+        self.wait(|state| state.end.is_some().then_some(())).await;
+    }
+
     /// Whether an answer has been told.
     pub(crate) fn is_told(&self) -> bool {
         self.state.lock().answer.is_some()

@@ -4,6 +4,7 @@
 use crate::config::{CacheMode, Config, RouteId};
 use crate::policy::Fields;
 use crate::policy::storability::{self, Reason};
+use crate::policy::tags::{MAX_TAG_BYTES, MAX_TAGS};
 use crate::telemetry::{Notice, Once};
 use http::{HeaderName, header};
 use serde::Serialize;
@@ -80,6 +81,18 @@ impl Notices {
             "pages vary on request fields that the route does not key on; requests that carry one are bypasses; \
              name them in `vary: {{ headers: [...] }}` to store a page for each value"
         );
+    }
+
+    /// Tags of a page were dropped.
+    pub(crate) fn dropped_tags(&self, config: &Config, id: RouteId, dropped: usize) {
+        if dropped > 0 && self.is_first(id, Notice::Tags) {
+            tracing::warn!(
+                route = %config.route(id).name,
+                dropped,
+                "pages carry more than {MAX_TAGS} tags, or tags of more than {MAX_TAG_BYTES} bytes; \
+                 a purge of those that were dropped misses these pages"
+            );
+        }
     }
 
     fn suggest_isr(&self, config: &Config, id: RouteId, reason: &'static str, sets_cookie: bool) {

@@ -13,7 +13,7 @@ use super::{Engine, Order, page};
 use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Timestamp, hop_by_hop, validation, vary};
+use crate::policy::{Fields, Lifetime, Standing, Timestamp, hop_by_hop, validation, vary};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -130,7 +130,7 @@ impl Run<'_> {
         self.order.prior.as_ref().is_some_and(|prior| {
             let validators = &prior.origin_validators;
             (validators.etag.is_some() || validators.last_modified.is_some())
-                && !self.engine.store.is_void(&prior.key, prior.purge_seq)
+                && self.engine.store.standing(prior) != Standing::Void
         })
     }
 
@@ -231,6 +231,7 @@ impl Run<'_> {
             Err(vary::VaryStar) => return self.hand_over(arrived, NotShared::Policy(Reason::VaryStar)).await,
         };
         self.order.setup.notices.kept(&self.order.setup.config, self.order.route, &arrived.answer.fields);
+        self.order.setup.notices.dropped_tags(&self.order.setup.config, self.order.route, recipe.dropped_tags());
         let head = Arc::new(recipe.head(&arrived.answer));
         self.order.setup.notices.unkeyed_vary(&self.order.setup.config, self.order.route, &head.unkeyed_vary);
         if head.length.is_some_and(|length| length > self.max_page()) {

@@ -19,6 +19,8 @@ pub enum Notice {
     SetCookie,
     /// A page's `Vary` names a field that the route does not key on (`vary:`).
     Vary,
+    /// Tags of a page were dropped: a purge of one of them misses it.
+    Tags,
 }
 
 /// Remembers which notices were given: a word a route.
