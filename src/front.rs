@@ -15,3 +15,4 @@ mod respond;
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};
 pub(crate) use listen::{Connections, accept, bind};
+pub(crate) use lookup::explain;

@@ -7,6 +7,7 @@ pub mod cache_status;
 pub(crate) mod connection;
 pub(crate) mod cookies;
 pub mod date;
+pub mod explain;
 pub mod fields;
 pub mod forwarded;
 pub mod freshness;

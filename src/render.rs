@@ -4,6 +4,7 @@
 //! keys back off. One render per key and purge sequence at a time; the flight map holds that.
 
 pub mod backoff;
+mod failures;
 mod flight;
 mod gate;
 mod mishap;
@@ -13,12 +14,14 @@ mod page;
 mod run;
 pub mod scheduler;
 
+pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
 pub(crate) use gate::is_html;
 pub use notices::Notices;
 
 use crate::config::{Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
+use crate::policy::explain::RenderUnderWay;
 use crate::policy::route::{RouteError, RouteTable};
 use crate::policy::{Key, Page, Timestamp};
 use crate::store::Store;
@@ -63,6 +66,8 @@ pub struct Engine {
     pub(crate) store: Store,
     backoff: Backoff,
     flights: Vec<FlightShard>,
+    /// The last renders that failed.
+    pub(crate) failures: Failures,
     clock: Clock,
 }
 
@@ -141,6 +146,7 @@ impl Engine {
             store: Store::new(&setup.config.store),
             backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
+            failures: Failures::default(),
             clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
             setup: ArcSwap::from_pointee(setup),
         })
@@ -164,6 +170,12 @@ impl Engine {
     /// Keys that back off now.
     pub(crate) fn backing_off(&self) -> usize {
         self.backoff.len()
+    }
+
+    /// The render of this key that is under way.
+    pub(crate) fn under_way(&self, key: &Key) -> Option<RenderUnderWay> {
+        let flight = Arc::clone(self.shard(key).lock().get(key)?);
+        Some(if flight.has_asked() { RenderUnderWay::Running } else { RenderUnderWay::Waiting })
     }
 
     /// Joins the render of `key` that runs, or starts one. `still_wanted` is asked under the lock

@@ -74,6 +74,18 @@ impl Store {
         }
     }
 
+    /// What is stored for a request, void or not: for people who ask, never to be served.
+    pub(crate) fn stored(&self, key: &Key, request: &HeaderMap) -> Option<Arc<Page>> {
+        let variants = match self.memory.get(key)? {
+            Entry::Page(page) => return Some(page),
+            Entry::Variants(variants) => variants,
+        };
+        match self.memory.get(variants.select(request)?)? {
+            Entry::Page(page) => Some(page),
+            Entry::Variants(_) => None,
+        }
+    }
+
     /// Keeps `page` in the place of what was stored under its key; of more than `max_variants`
     /// pages of one URL the least popular leaves. A page that became void while it was rendered must
     /// not take the place of one that was rendered since, so it is not kept at all.
