@@ -11,6 +11,7 @@ mod head_check;
 mod listen;
 mod lookup;
 mod respond;
+mod tunnel;
 
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};

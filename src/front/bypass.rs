@@ -3,6 +3,7 @@
 
 use super::handler::{Ctx, Forward};
 use super::respond;
+use super::tunnel;
 use crate::policy::admission::{self, Incoming};
 use crate::policy::forwarded;
 use crate::policy::outcome::Served;
@@ -31,14 +32,21 @@ fn plan(ctx: &Ctx) -> pingora::Result<&Forward> {
 /// When no server's name resolves.
 pub(super) async fn peer(session: &Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
     let setup = Arc::clone(&ctx.setup);
-    let client = &setup.origins[plan(ctx)?.origin.0].client;
+    let origin = plan(ctx)?.origin;
+    let client = &setup.origins[origin.0].client;
     let turn = ctx.turn.get_or_insert_with(|| client.turn());
     let mut peer = client
         .peer(turn, ctx.attempts)
         .await
         .map_err(|error| pingora::Error::because(ErrorType::ConnectError, "choosing a server", error).into_up())?;
-    if may_be_silent(&session.req_header().headers) {
+    let headers = &session.req_header().headers;
+    if may_be_silent(headers) {
         OriginClient::allow_silence(&mut peer);
+    }
+    if headers.contains_key(header::UPGRADE) {
+        peer.options.custom_l4 = Some(Arc::new(tunnel::Connect { limit: setup.config.origin(origin).connect_timeout }));
+        // Never a pooled connection, and never one for the pool.
+        peer.group_key = rand::random();
     }
     Ok(peer)
 }

@@ -254,7 +254,11 @@ impl ProxyHttp for Proxy {
         bypass::failed(session, error, ctx).await
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&pingora::Error>, ctx: &mut Ctx) {
+    async fn logging(&self, session: &mut Session, error: Option<&pingora::Error>, ctx: &mut Ctx) {
+        if let Some(error) = error {
+            // Not its context, which quotes the request and what the origin sent.
+            tracing::debug!(reason = error.etype().as_str(), side = error.esource().as_str(), "a request ended early");
+        }
         if ctx.forward.is_some() {
             ctx.bytes = session.body_bytes_sent() as u64;
             ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());

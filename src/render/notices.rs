@@ -6,6 +6,7 @@ use crate::policy::Fields;
 use crate::policy::storability::{self, Reason};
 use crate::telemetry::{Notice, Once};
 use http::{HeaderName, header};
+use serde::Serialize;
 
 /// What is said once per route.
 #[derive(Debug)]
@@ -103,11 +104,12 @@ impl Notices {
             route = %config.route(id).name,
             reason,
             proxy_yaml = %lines,
-            "HTML pages of this route cannot be stored as they are; these lines of proxy.yaml make them ISR"
+            "HTML pages of this route cannot be stored as they are; these lines of proxy.yaml make them ISR; \
+             under bypass, name the cookies of signed-in visitors"
         );
         if self.speaks_plainly {
             println!(
-                "\nHTML pages could not be stored ({reason}). These lines in proxy.yaml make them ISR:\n\n{lines}\n"
+                "\nHTML pages could not be stored ({reason}). These lines in proxy.yaml make them ISR:\n\n{lines}"
             );
         }
     }
@@ -121,14 +123,56 @@ fn pattern(config: &Config, id: RouteId) -> &str {
     config.route(id).patterns.first().map_or("/{*rest}", |pattern| pattern)
 }
 
+/// The lines of `proxy.yaml` that make a route ISR.
+#[derive(Serialize)]
+struct Suggestion<'a> {
+    routes: [SuggestedRoute<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct SuggestedRoute<'a> {
+    #[serde(rename = "match")]
+    pattern: &'a str,
+    cache: &'static str,
+    revalidate: &'static str,
+    /// Pages set cookies: they are taken off before a page is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_cookie: Option<&'static str>,
+    /// The cookie of signed-in visitors; its name is the application's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bypass: Option<SuggestedBypass>,
+}
+
+#[derive(Serialize)]
+struct SuggestedBypass {
+    cookies: [&'static str; 1],
+}
+
 /// The route as it would stand in `proxy.yaml`.
 fn isr_lines(pattern: &str, cookies: bool) -> String {
-    let mut lines = format!("routes:\n  - match: \"{pattern}\"\n    cache: isr\n    revalidate: 60s");
-    if cookies {
-        lines.push_str(
-            "\n    set_cookie: strip            # pages set cookies: take them off before storing\
-             \n    bypass: { cookies: [session] }   # name the cookies that mark a signed-in visitor",
-        );
+    let route = SuggestedRoute {
+        pattern,
+        cache: "isr",
+        revalidate: "60s",
+        set_cookie: cookies.then_some("strip"),
+        bypass: cookies.then_some(SuggestedBypass { cookies: ["session"] }),
+    };
+    serde_yaml::to_string(&Suggestion { routes: [route] }).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::isr_lines;
+    use crate::config::{CacheMode, Config, SetCookie};
+    use std::path::Path;
+
+    #[test]
+    fn the_suggested_lines_are_a_configuration_that_does_what_they_promise() {
+        for cookies in [false, true] {
+            let text = format!("origins: {{ web: {{ servers: [\"http://a\"] }} }}\n{}", isr_lines("/{*rest}", cookies));
+            let config = Config::parse(&text, Path::new("proxy.yaml"), &|_| None).expect("a valid configuration");
+            assert_eq!(config.routes[0].cache, CacheMode::Isr);
+            assert_eq!(config.routes[0].set_cookie == SetCookie::Strip, cookies);
+        }
     }
-    lines
 }

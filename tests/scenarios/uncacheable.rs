@@ -222,14 +222,14 @@ fn a_client_that_waited_for_an_answer_that_outgrew_the_store_gets_it_whole() {
 fn an_endless_event_stream_passes_through() {
     // Events arrive as they are sent on a cached route; a second client has its own stream; both end with their clients.
     let origin = Origin::start();
-    let gate = Gate::closed();
-    let held = gate.clone();
+    let gates = [Gate::closed(), Gate::closed()];
+    let held = gates.clone();
     origin.on("/events", move |x| {
         x.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
         let nth = x.nth;
         for n in 0.. {
             x.chunk(format!("data: stream {nth} event {n}\n\n").as_bytes())?;
-            x.hold(&held)?;
+            x.hold(&held[nth - 1])?;
         }
         Ok(())
     });
@@ -244,15 +244,15 @@ fn an_endless_event_stream_passes_through() {
             client
         })
         .collect();
-    gate.wait_for(2);
-    gate.let_through(2);
     for (nth, client) in (1..).zip(&mut streams) {
+        gates[nth - 1].wait_for(1);
+        gates[nth - 1].let_through(1);
         let next = format!("data: stream {nth} event 1\n\n");
         assert_eq!(client.at_least(next.len()), next.as_bytes());
     }
     streams.into_iter().for_each(Client::abort);
     eventually("both streams end with their clients", PATIENCE, || {
-        gate.let_through(1);
+        gates.iter().for_each(|gate| gate.let_through(1));
         origin.aborted("/events") == 2
     });
 }

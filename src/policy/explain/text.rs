@@ -32,7 +32,11 @@ impl Display for Explanation {
             line(f, "note", note)?;
         }
         if let Some(lines) = &self.proxy_yaml {
-            line(f, "note", "HTML pages of this route could not be stored; these lines of proxy.yaml make them ISR:")?;
+            line(
+                f,
+                "note",
+                "HTML pages of this route could not be stored; these lines of proxy.yaml make them ISR; under bypass, name the cookies of signed-in visitors:",
+            )?;
             writeln!(f, "\n{lines}")?;
         }
         Ok(())
