@@ -3,9 +3,12 @@
 
 mod answer;
 mod auth;
+mod dashboard;
+mod explain;
+mod status;
 
 use crate::config::Admin;
-use crate::metrics::Metrics;
+use crate::render::Engine;
 use answer::{Answer, Request};
 use async_trait::async_trait;
 use http::Response;
@@ -22,13 +25,13 @@ const IO_TIMEOUT: Duration = Duration::from_secs(10);
 /// The admin listener's application.
 pub struct AdminApp {
     token: Option<Arc<str>>,
-    metrics: Arc<Metrics>,
+    engine: Arc<Engine>,
 }
 
 impl AdminApp {
-    /// Answers about these metrics and their health.
-    pub fn new(admin: &Admin, metrics: Arc<Metrics>) -> Self {
-        AdminApp { token: admin.token.clone(), metrics }
+    /// Answers about this engine, its metrics and their health.
+    pub fn new(admin: &Admin, engine: Arc<Engine>) -> Self {
+        AdminApp { token: admin.token.clone(), engine }
     }
 }
 
@@ -39,8 +42,9 @@ impl ServeHttp for AdminApp {
         session.set_write_timeout(Some(IO_TIMEOUT));
         let refusal = read_body(session).await.err();
         let head = session.req_header();
-        let request = Request { method: &head.method, path: head.uri.path(), headers: &head.headers };
-        let answer = refusal.unwrap_or_else(|| answer::answer(&request, self.token.as_deref(), &self.metrics));
+        let (path, query) = (head.uri.path(), head.uri.query());
+        let request = Request { method: &head.method, path, query, headers: &head.headers };
+        let answer = refusal.unwrap_or_else(|| answer::answer(&request, self.token.as_deref(), &self.engine));
         answer.into_response(&head.method)
     }
 }

@@ -3,8 +3,10 @@
 //! Exit codes: 0 for success, 1 for a failure (a bad configuration among them), 2 for a command line
 //! that makes no sense.
 
+mod admin_client;
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod run;
 mod server;
 
@@ -26,18 +28,20 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Demo(demo::Args),
+    Explain(explain::Args),
 }
 
 /// Carries out the command that `args` name (the program's own name first) and answers with its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command,
-        Err(refusal) => return explain(&refusal),
+        Err(refusal) => return show(&refusal),
     };
     let result = match command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Demo(args) => demo::demo(&args),
+        Command::Explain(args) => explain::explain(&args, &mut std::io::stdout()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,7 +50,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Prints help or what is wrong with the arguments.
-fn explain(refusal: &clap::Error) -> ExitCode {
+fn show(refusal: &clap::Error) -> ExitCode {
     // A closed pipe at the other end is nothing that could be reported anywhere.
     let _ = refusal.print();
     ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(2))
@@ -85,6 +89,8 @@ mod tests {
             "breadbox run --origin http://127.0.0.1:3000 --listen 8080",
             "breadbox check proxy.yaml",
             "breadbox demo --config proxy.yaml",
+            "breadbox explain",
+            "breadbox explain / --offline --admin http://127.0.0.1:9145",
         ] {
             let refusal = Cli::try_parse_from(line.split(' ')).err().expect(line);
             assert_eq!(refusal.exit_code(), 2, "{line}");
@@ -102,6 +108,9 @@ mod tests {
             "breadbox check --config shop.yaml",
             "breadbox demo",
             "breadbox demo --listen 127.0.0.1:0 --admin 127.0.0.1:0",
+            "breadbox explain /p --header A:b --header C:d --cookie e=f --config shop.yaml",
+            "breadbox explain http://a.test/ --admin http://127.0.0.1:9145 --token t",
+            "breadbox explain /p --offline",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -135,6 +135,11 @@ impl Store {
         self.popularity.estimate(key)
     }
 
+    /// The `n` keys that are asked for most, the most popular first, with their popularity.
+    pub(crate) fn top(&self, n: usize) -> Vec<(Key, u32)> {
+        self.popularity.top(n)
+    }
+
     /// Halves every popularity; to be called every [`popularity::HALF_LIFE`].
     pub(crate) fn let_popularity_fade(&self) {
         self.popularity.age();

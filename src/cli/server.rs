@@ -103,7 +103,7 @@ impl Server {
         }
         let (socket, address) = bind(config.admin.address)?;
         announce("admin", address);
-        let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&metrics)));
+        let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
         let admin_stop = stopping.clone();
         let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |stream, _| {
             let (app, stopping) = (Arc::clone(&app), admin_stop.clone());
