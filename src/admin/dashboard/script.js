@@ -201,7 +201,7 @@ function show() {
     { name: "Origin", of: (one) => one.origin },
     { name: "Route", of: (one) => one.route },
     { name: "Path", long: true, of: (one) => one.path || el("span", { class: "quiet" }, "with the token") },
-  ], now.failures.slice(0, 12), "No render has failed.");
+  ], now.failures.slice(0, 20), "No render has failed.");
   table("pages", [
     { name: "Page", long: true, of: (one) => one.url },
     { name: "Asked for", number: true, of: (one) => String(one.popularity) },
@@ -268,7 +268,7 @@ async function ask(path, options = {}) {
   const answer = await fetch(path, { ...options, headers, cache: "no-store", credentials: "omit", redirect: "error" });
   if (answer.status === 401 || answer.status === 403) {
     forget();
-    unlock((await answer.text()).trim());
+    unlock(answer.status === 401 ? "This token was not accepted." : (await answer.text()).trim());
     throw new Error("locked");
   }
   return answer;
