@@ -7,6 +7,7 @@ mod admin_client;
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod replay;
 pub mod run;
 mod server;
 
@@ -106,6 +107,7 @@ mod tests {
             "breadbox run --origin https://shop.example.com --listen [::]:8080",
             "breadbox check",
             "breadbox check --config shop.yaml",
+            "breadbox check --replay access.log.gz",
             "breadbox demo",
             "breadbox demo --listen 127.0.0.1:0 --admin 127.0.0.1:0",
             "breadbox explain /p --header A:b --header C:d --cookie e=f --config shop.yaml",

@@ -12,6 +12,7 @@ mod text;
 mod words;
 
 pub use asked::{Asked, AskedError};
+pub(crate) use key::parameters_that_count;
 pub use key::{KeyParts, Keyed, Parameter};
 pub use state::{Facts, Failed, Freshness, PageState, RenderUnderWay, State};
 pub use words::human;

@@ -83,6 +83,17 @@ fn parameters(config: &Config, route: &Route, asked: &Asked, wanted: &Wanted) ->
         .collect()
 }
 
+/// Names and normal forms of the parameters of `target` that are in the key of `wanted`.
+pub(crate) fn parameters_that_count(config: &Config, wanted: &Wanted, target: &[u8]) -> Vec<(String, String)> {
+    let Ok(Target::Resource(resource)) = Target::parse(target) else { return Vec::new() };
+    let route = config.route(wanted.route);
+    let anonymous = route.cache.is_anonymous();
+    let rule = if anonymous { &route.query } else { &QueryRule::All };
+    let parameters = weighed(resource.raw_query, rule, &config.tracking, RscParameter::NeverCounts).into_iter();
+    let counts = parameters.filter(|parameter| !anonymous || parameter.weight == Weight::Counts);
+    counts.map(|parameter| (parameter.name, parameter.normal)).collect()
+}
+
 fn variant(route: &Route, asked: &Asked) -> Vec<Keyed> {
     let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let fields = keyed_fields(route, asked.headers())
