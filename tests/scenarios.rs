@@ -13,7 +13,9 @@ mod scenarios {
     mod collapse;
     mod config_errors;
     mod cookies;
+    mod dashboard;
     mod disconnect;
+    mod explain;
     mod failures;
     mod harness_itself;
     mod hosts;
