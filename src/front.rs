@@ -19,3 +19,4 @@ mod tunnel;
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};
 pub(crate) use listen::{Connections, accept, bind};
+pub(crate) use lookup::explain;

@@ -13,8 +13,10 @@ mod scenarios {
     mod collapse;
     mod config_errors;
     mod cookies;
+    mod dashboard;
     mod disconnect;
     mod draft;
+    mod explain;
     mod failures;
     mod harness_itself;
     mod hosts;

@@ -1,5 +1,9 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
+mod explain;
+
+pub(crate) use explain::explain;
+
 use super::handler::{Ctx, Forward};
 use super::head_update::ForwardedHead;
 use super::respond;
@@ -64,7 +68,7 @@ impl<'a> Lookup<'a> {
                 ctx.now = self.engine.now();
             }
             let seen = self.look();
-            let verdict = self.decide(&seen, ctx);
+            let verdict = self.decide(&seen, ctx.now);
             let page = seen.page.clone();
             match (verdict, page) {
                 (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
@@ -119,17 +123,17 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn decide(&self, seen: &Seen, ctx: &Ctx) -> Verdict {
+    fn decide(&self, seen: &Seen, now: Timestamp) -> Verdict {
         let page = seen.page.as_deref();
-        let (wish, only_if_cached) = self.wish(page, ctx.now);
+        let (wish, only_if_cached) = self.wish(page, now);
         let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, &self.headers));
         let state = KeyState {
-            uncacheable: self.engine.store.is_uncacheable(&seen.flight, ctx.now),
-            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, ctx.now),
+            uncacheable: self.engine.store.is_uncacheable(&seen.flight, now),
+            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, now),
             only_if_cached,
             standing: page.map(|page| self.engine.store.standing(page)).unwrap_or_default(),
         };
-        lookup::decide(page, seen.missing, wish, varies, &state, ctx.now)
+        lookup::decide(page, seen.missing, wish, varies, &state, now)
     }
 
     /// What the client's own directives ask for, and whether it wants nothing but what is stored.
@@ -158,12 +162,12 @@ impl<'a> Lookup<'a> {
     }
 
     fn join_or_start(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) -> Option<Waiter> {
-        let still_wanted = || self.decide(&self.look(), ctx) == verdict;
+        let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
         self.engine.join_or_start(&seen.flight, still_wanted, || self.order(seen, ctx))
     }
 
     fn refresh(&self, seen: &Seen, ctx: &Ctx) {
-        let still_wanted = || self.decide(&self.look(), ctx) == Verdict::Stale(Refresh::Start);
+        let still_wanted = || self.decide(&self.look(), ctx.now) == Verdict::Stale(Refresh::Start);
         self.engine.refresh(&seen.flight, still_wanted, || self.order(seen, ctx));
     }
 

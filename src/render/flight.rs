@@ -154,6 +154,11 @@ impl Flight {
         self.purge_seq.fetch_max(now().0, Ordering::SeqCst);
     }
 
+    /// Whether the origin has been asked.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asks.load(Ordering::SeqCst)
+    }
+
     /// The request that started the render waits for it too.
     pub(crate) fn start(self: &Arc<Self>) -> Waiter {
         self.state.lock().starter_waits = true;

@@ -37,6 +37,7 @@ pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, 
                 Rejected::TimedOut => "queue-timeout",
             };
             flight.fail(Failure { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: RETRY_AFTER, reason });
+            order.record_failure(&engine, reason);
             setup.metrics.render(order.route, RenderResult::Rejected, Duration::ZERO);
             return;
         }
@@ -327,7 +328,8 @@ impl Run<'_> {
         self.order.setup.metrics.backed_off(self.order.origin);
     }
 
-    fn log_failure(&self, reason: &str) {
+    fn log_failure(&self, reason: &'static str) {
+        self.order.record_failure(self.engine, reason);
         let complaints = &self.order.setup.origins[self.order.origin.0].complaints;
         let Some(unlogged) = complaints.admit(self.engine.now()) else { return };
         tracing::warn!(
@@ -341,10 +343,8 @@ impl Run<'_> {
         );
     }
 
-    /// The path for the log; a query may hold what must not stand there.
     fn path(&self) -> &str {
-        let target = &self.order.request.target;
-        target.split_once('?').map_or(target, |(path, _)| path)
+        self.order.path()
     }
 
     fn max_page(&self) -> u64 {
@@ -353,6 +353,19 @@ impl Run<'_> {
 
     fn window(&self) -> usize {
         self.order.setup.config.store.max_page
+    }
+}
+
+impl Order {
+    /// The path for the log; a query may hold what must not stand there.
+    fn path(&self) -> &str {
+        let target = &self.request.target;
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    fn record_failure(&self, engine: &Engine, reason: &'static str) {
+        let (origin, route) = (self.setup.config.origin(self.origin), self.setup.route(self.route));
+        engine.failures.record(&self.key, &origin.name, &route.name, self.path(), reason, engine.now());
     }
 }
 
