@@ -3,8 +3,11 @@
 
 mod answer;
 mod auth;
+mod dashboard;
 mod draft;
+mod explain;
 mod purge;
+mod status;
 
 use crate::config::Admin;
 use crate::render::Engine;
@@ -42,8 +45,9 @@ impl ServeHttp for AdminApp {
         let body = read_body(session).await;
         let head = session.req_header();
         let request = |body: &[u8]| {
-            let (method, path, target, headers) = (&head.method, head.uri.path(), head.raw_path(), &head.headers);
-            answer::answer(&Request { method, path, target, headers, body }, self.token.as_deref(), &self.engine)
+            let (path, query, target) = (head.uri.path(), head.uri.query(), head.raw_path());
+            let request = Request { method: &head.method, path, query, target, headers: &head.headers, body };
+            answer::answer(&request, self.token.as_deref(), &self.engine)
         };
         let answer = body.map_or_else(|refusal| refusal, |body| request(&body));
         answer.into_response(&head.method)

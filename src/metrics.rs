@@ -16,10 +16,12 @@ mod requests;
 pub mod result;
 #[cfg(test)]
 mod tests;
+pub mod totals;
 
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
+pub use totals::Totals;
 
 use crate::config::{Config, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;

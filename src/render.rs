@@ -5,6 +5,7 @@
 
 pub mod backoff;
 mod complaints;
+mod failures;
 mod flight;
 mod gate;
 mod mishap;
@@ -15,12 +16,14 @@ pub(crate) mod purged;
 mod run;
 pub mod scheduler;
 
+pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
 pub(crate) use gate::is_html;
 pub use notices::Notices;
 
 use crate::config::{Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
+use crate::policy::explain::RenderUnderWay;
 use crate::policy::route::{RouteError, RouteTable};
 use crate::policy::{Key, Page, Standing, Timestamp};
 use crate::store::Store;
@@ -71,6 +74,8 @@ pub struct Engine {
     flights: Vec<FlightShard>,
     /// Wakes whoever renders purged pages again.
     purged: Notify,
+    /// The last renders that failed.
+    pub(crate) failures: Failures,
     clock: Clock,
 }
 
@@ -151,6 +156,7 @@ impl Engine {
             backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),
+            failures: Failures::default(),
             clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
             setup: ArcSwap::from_pointee(setup),
         })
@@ -174,6 +180,12 @@ impl Engine {
     /// Keys that back off now.
     pub(crate) fn backing_off(&self) -> usize {
         self.backoff.len()
+    }
+
+    /// The render of this key that is under way.
+    pub(crate) fn under_way(&self, key: &Key) -> Option<RenderUnderWay> {
+        let flight = Arc::clone(self.shard(key).lock().get(key)?);
+        Some(if flight.has_asked() { RenderUnderWay::Running } else { RenderUnderWay::Waiting })
     }
 
     /// Joins the render of `key` that runs, or starts one. `still_wanted` is asked under the lock

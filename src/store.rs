@@ -75,6 +75,18 @@ impl Store {
         }
     }
 
+    /// What is stored for a request, void or not: for people who ask, never to be served.
+    pub(crate) fn stored(&self, key: &Key, request: &HeaderMap) -> Option<Arc<Page>> {
+        let variants = match self.memory.get(key)? {
+            Entry::Page(page) => return Some(page),
+            Entry::Variants(variants) => variants,
+        };
+        match self.memory.get(variants.select(request)?)? {
+            Entry::Page(page) => Some(page),
+            Entry::Variants(_) => None,
+        }
+    }
+
     /// Keeps `page` in the place of what was stored under its key; of more than `max_variants`
     /// pages of one URL the least popular leaves. A page that became void while it was rendered is not
     /// kept at all, and none takes the place of one that saw a later purge sequence.
@@ -122,6 +134,11 @@ impl Store {
     /// How popular a key is.
     pub(crate) fn popularity(&self, key: &Key) -> u32 {
         self.popularity.estimate(key)
+    }
+
+    /// The `n` keys that are asked for most, the most popular first, with their popularity.
+    pub(crate) fn top(&self, n: usize) -> Vec<(Key, u32)> {
+        self.popularity.top(n)
     }
 
     /// Halves every popularity; to be called every [`popularity::HALF_LIFE`].

@@ -13,11 +13,14 @@ mod scenarios {
     mod collapse;
     mod config_errors;
     mod cookies;
+    mod dashboard;
     mod disconnect;
     mod draft;
+    mod explain;
     mod failures;
     mod harness_itself;
     mod hosts;
+    mod interim;
     mod limits;
     mod memory;
     mod origin_down;
@@ -26,6 +29,12 @@ mod scenarios {
     mod purge_foreign;
     mod query;
     mod revalidation;
+    mod rfc9111;
+    mod rfc9111_fields;
+    mod rfc9111_laws;
+    mod rfc9111_partial;
+    mod rfc9111_requests;
+    mod rfc9111_validation;
     mod run_origin;
     mod servers;
     mod serving;

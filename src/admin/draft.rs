@@ -5,8 +5,8 @@ use super::answer::Answer;
 use crate::config::units;
 use crate::policy::Timestamp;
 use crate::policy::draft::{COOKIE, LONGEST, sign};
+use http::HeaderValue;
 use http::header::SET_COOKIE;
-use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) fn draft(body: &[u8], token: &str, now: Timestamp) -> Answer {
     let value = sign(token, now.later(length));
     let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax", length.as_secs());
     let document = json!({ "cookie": { "name": COOKIE, "value": value }, "max_age": length.as_secs() });
-    let answer = Answer::json(StatusCode::OK, &document);
+    let answer = Answer::json(&document);
     match HeaderValue::from_str(&cookie) {
         Ok(cookie) => answer.with(SET_COOKIE, cookie),
         Err(_) => answer,

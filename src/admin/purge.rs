@@ -7,7 +7,6 @@ use crate::policy::PurgeSeq;
 use crate::policy::purge::request::{self, MAX_RULES, RequestError};
 use crate::policy::purge::{Rule, Scope, foreign};
 use crate::render::{Engine, Setup};
-use http::StatusCode;
 use http::header::HOST;
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
@@ -43,7 +42,7 @@ fn is_of_a_site(host: &str) -> bool {
 
 fn accepted(rules: &[Rule], mode: PurgeMode, sequence: PurgeSeq) -> Answer {
     tracing::info!(rules = rules.len(), mode = mode.as_str(), sequence = sequence.0, "purged");
-    Answer::json(StatusCode::OK, &document(rules, mode, sequence))
+    Answer::json(&document(rules, mode, sequence))
 }
 
 /// What was accepted, as it was understood.

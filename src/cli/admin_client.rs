@@ -1,19 +1,19 @@
-//! How a command talks to the admin listener of a running Breadbox: one request, bounded in time and
-//! size, over plain HTTP, since the listener is on loopback or behind a network of the operator's.
+//! How commands talk to a running Breadbox: one request to its admin listener over HTTP/1.1, with the
+//! token. It decides nothing about the answer.
 
 use crate::config::Config;
 use anyhow::{Context, bail};
+use http::Uri;
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// To connect, and between two reads or writes.
+/// To connect, and between two reads.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Bytes of the largest answer.
-const MAX_ANSWER: u64 = 16 << 20;
+/// Bytes of an answer.
+const MAX_ANSWER: u64 = 64 << 20;
 
 /// Which Breadbox, and by what right.
 #[derive(clap::Args)]
@@ -29,111 +29,142 @@ pub(crate) struct Target {
     config: PathBuf,
 }
 
-/// Where the request goes.
-struct Place {
-    /// Host and port.
+impl Target {
+    /// The arguments, completed from the configuration where that is needed.
+    fn client(&self) -> anyhow::Result<AdminClient> {
+        match &self.admin {
+            Some(url) => AdminClient::of_url(url, self.token.clone()),
+            None => AdminClient::of_config(&Config::load(&self.config)?, self.token.clone()),
+        }
+    }
+
+    /// Posts a document and returns the one that comes back.
+    ///
+    /// # Errors
+    /// Nobody answers there, or the answer is no; the sentence is for the operator and never has the token.
+    pub(super) fn post(&self, path: &str, document: &Value) -> anyhow::Result<Value> {
+        let answer = self.client()?.post(path, &document.to_string())?;
+        let document: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+        match answer.status {
+            200 => Ok(document),
+            401 => bail!("the token is wrong; give the one of admin.token with --token or BREADBOX_ADMIN_TOKEN"),
+            403 => bail!("this Breadbox has no admin.token, so it refuses every change; set one in its proxy.yaml"),
+            status => match document["error"].as_str() {
+                Some(why) => bail!("{why}"),
+                None => bail!("the admin listener answered {status}"),
+            },
+        }
+    }
+}
+
+/// Where the admin listener is and what lets one in.
+#[derive(Clone, Debug)]
+pub(super) struct AdminClient {
     authority: String,
     token: Option<String>,
 }
 
-impl Target {
-    /// The arguments, completed from the configuration where that is needed.
-    fn place(&self) -> anyhow::Result<Place> {
-        let token = self.token.clone().filter(|token| !token.is_empty());
-        if let Some(url) = &self.admin {
-            return Ok(Place { authority: authority(url)?, token });
+/// What the listener answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AdminAnswer {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+impl AdminClient {
+    /// A client for `http://HOST[:PORT]`.
+    pub(super) fn of_url(url: &str, token: Option<String>) -> anyhow::Result<Self> {
+        let uri: Uri = url.parse().ok().filter(|uri: &Uri| uri.scheme_str() == Some("http")).with_context(|| {
+            format!("`{url}` is no address of an admin listener; it should look like http://127.0.0.1:9145")
+        })?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
+        let authority = authority.with_context(|| format!("`{url}` names no host"))?;
+        let port = authority.port_u16().unwrap_or(80);
+        let token = token.filter(|token| !token.is_empty());
+        if token.as_ref().is_some_and(|token| token.chars().any(char::is_control)) {
+            bail!("the token has a control character");
         }
-        let config = Config::load(&self.config)?;
-        let mut address = config.admin.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                std::net::Ipv4Addr::LOCALHOST.into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            });
+        Ok(AdminClient { authority: format!("{}:{port}", authority.host()), token })
+    }
+
+    /// A client for the admin listener of this configuration, with its token unless another is given.
+    pub(super) fn of_config(config: &Config, token: Option<String>) -> anyhow::Result<Self> {
+        let address = reachable(config.admin.address);
+        let own = || config.admin.token.as_ref().map(|token| token.to_string());
+        AdminClient::of_url(&format!("http://{address}"), token.filter(|token| !token.is_empty()).or_else(own))
+    }
+
+    /// Sends a GET for `target` that accepts `accept`.
+    pub(super) fn get(&self, target: &str, accept: &str) -> anyhow::Result<AdminAnswer> {
+        self.ask(&format!("GET {target} HTTP/1.1\r\nAccept: {accept}\r\n"), "")
+    }
+
+    /// Sends a POST with a JSON body.
+    fn post(&self, target: &str, body: &str) -> anyhow::Result<AdminAnswer> {
+        let length = body.len();
+        self.ask(
+            &format!("POST {target} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n"),
+            body,
+        )
+    }
+
+    fn ask(&self, start: &str, body: &str) -> anyhow::Result<AdminAnswer> {
+        let mut request = format!("{start}Host: {}\r\n", self.authority);
+        if let Some(token) = &self.token {
+            request += &format!("Authorization: Bearer {token}\r\n");
         }
-        let token = token.or_else(|| config.admin.token.as_deref().map(str::to_owned));
-        Ok(Place { authority: address.to_string(), token })
+        request += &format!("Connection: close\r\n\r\n{body}");
+        let answer = self.exchange(request.as_bytes());
+        let answer = answer.with_context(|| {
+            format!("cannot talk to the admin listener at {}; is Breadbox running?", self.authority)
+        })?;
+        parse(&answer).with_context(|| format!("{} does not answer as an admin listener does", self.authority))
+    }
+
+    fn exchange(&self, request: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut stream = self.connect()?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        stream.write_all(request)?;
+        let mut answer = Vec::new();
+        stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn connect(&self) -> std::io::Result<TcpStream> {
+        let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+        for address in self.authority.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, TIMEOUT) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 }
 
-fn authority(url: &str) -> anyhow::Result<String> {
-    let right = "write it as http://127.0.0.1:9145";
-    let uri: http::Uri = url.parse().with_context(|| format!("--admin {url} is not a URL; {right}"))?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'));
-    let Some(authority) = authority.filter(|_| uri.scheme_str() == Some("http") && matches!(uri.path(), "/" | ""))
-    else {
-        bail!("--admin {url} is not the URL of an admin listener; {right}");
+/// Every address can be listened on, but not every one be connected to.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
     };
-    let port = authority.port_u16().unwrap_or(80);
-    Ok(format!("{}:{port}", authority.host()))
+    SocketAddr::new(ip, address.port())
 }
 
-/// Posts a document and returns the one that comes back.
-///
-/// # Errors
-/// Nobody answers there, or the answer is no; the sentence is for the operator and never has the token.
-pub(super) fn post(target: &Target, path: &str, document: &Value) -> anyhow::Result<Value> {
-    let place = target.place()?;
-    let body = document.to_string();
-    let authority = &place.authority;
-    let token = place.token.as_deref().unwrap_or_default();
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        bail!("the token has a character that cannot be sent");
-    }
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    let answer = exchange(authority, format!("{head}{body}").as_bytes())
-        .with_context(|| format!("cannot talk to the admin listener at {authority}; is Breadbox running?"))?;
-    let (status, body) =
-        understood(&answer).with_context(|| format!("{authority} does not answer as Breadbox does"))?;
-    let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-    match status {
-        200 => Ok(document),
-        401 => bail!("the token is wrong; give the one of admin.token with --token or BREADBOX_ADMIN_TOKEN"),
-        403 => bail!("this Breadbox has no admin.token, so it refuses every change; set one in its proxy.yaml"),
-        _ => match document["error"].as_str() {
-            Some(why) => bail!("{why}"),
-            None => bail!("the admin listener answered {status}"),
-        },
-    }
-}
-
-fn exchange(authority: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut last = std::io::Error::other("the name has no address");
-    for address in authority.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(stream) => return ask(stream, request),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn ask(mut stream: TcpStream, request: &[u8]) -> std::io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    stream.write_all(request)?;
-    let mut answer = Vec::new();
-    stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
-    Ok(answer)
-}
-
-/// Status and body of an answer that ends with its connection and has a `Content-Length`.
-fn understood(answer: &[u8]) -> anyhow::Result<(u16, &[u8])> {
-    let mut fields = [httparse::EMPTY_HEADER; 32];
-    let mut head = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(end) = head.parse(answer)? else { bail!("the answer broke off") };
-    let body = &answer[end..];
-    let length = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.parse::<usize>().ok());
-    if length != Some(body.len()) {
-        bail!("the answer broke off");
-    }
-    Ok((head.code.unwrap_or_default(), body))
+/// Status and body of a whole answer with `Content-Length`, which the admin listener always sends.
+fn parse(answer: &[u8]) -> Option<AdminAnswer> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let status = head.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    let field = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    };
+    let length = head.lines().find_map(field)?;
+    let body = answer[end + 4..].get(..length)?;
+    Some(AdminAnswer { status, body: String::from_utf8_lossy(body).into_owned() })
 }
 
 #[cfg(test)]
@@ -141,21 +172,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_url_of_a_listener_is_one() {
-        assert_eq!(authority("http://127.0.0.1:9145").unwrap(), "127.0.0.1:9145");
-        assert_eq!(authority("http://[::1]:9145/").unwrap(), "[::1]:9145");
-        assert_eq!(authority("http://admin.internal").unwrap(), "admin.internal:80");
-        for url in ["", "127.0.0.1:9145", "https://a:1", "http://a/b", "http://u@a:1", "http://"] {
-            assert!(authority(url).is_err(), "{url}");
+    fn an_answer_is_taken_only_whole() {
+        let whole = b"HTTP/1.1 200 OK\r\nContent-length: 2\r\n\r\nhi";
+        assert_eq!(parse(whole), Some(AdminAnswer { status: 200, body: "hi".into() }));
+        for cut in 0..whole.len() {
+            assert_eq!(parse(&whole[..cut]), None, "{cut}");
         }
+        assert_eq!(parse(b"SSH-2.0-OpenSSH\r\n\r\n\r\n"), None);
     }
 
     #[test]
-    fn an_answer_that_broke_off_is_none() {
-        let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-        assert_eq!(understood(whole).unwrap(), (200, &b"{}"[..]));
-        for broken in [&whole[..whole.len() - 1], &whole[..20], b"", b"SSH-2.0\r\n\r\n"] {
-            assert!(understood(broken).is_err());
+    fn only_the_url_of_a_listener_is_one() {
+        for (url, authority) in [("http://127.0.0.1:9145", "127.0.0.1:9145"), ("http://[::1]:1/", "[::1]:1")] {
+            assert_eq!(AdminClient::of_url(url, None).unwrap().authority, authority);
         }
+        for url in ["127.0.0.1:9145", "https://127.0.0.1:9145", "http://a:b@c", ""] {
+            assert!(AdminClient::of_url(url, None).is_err(), "{url}");
+        }
+        assert!(AdminClient::of_url("http://a", Some("a\r\nb: c".into())).is_err());
+        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(reachable("[::]:1".parse().unwrap()), "[::1]:1".parse().unwrap());
     }
 }

@@ -1,6 +1,6 @@
 //! `breadbox purge`: tells a running Breadbox what to purge, and what it said to that.
 
-use super::admin_client::{self, Target};
+use super::admin_client::Target;
 use clap::ArgGroup;
 use serde_json::{Map, Value, json};
 use std::io::Write;
@@ -34,7 +34,7 @@ pub struct Args {
 
 /// Purges and describes on `out` what was accepted. Fails where nothing was.
 pub(super) fn purge(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
-    let answer = admin_client::post(&args.target, "/-/purge", &args.document())?;
+    let answer = args.target.post("/-/purge", &args.document())?;
     let accepted = answer["accepted"].as_array().map_or(&[][..], Vec::as_slice);
     for rule in accepted {
         writeln!(out, "purged {}", described(rule))?;

@@ -6,6 +6,7 @@ use super::respond;
 use super::tunnel;
 use crate::policy::admission::{self, Incoming};
 use crate::policy::forwarded;
+use crate::policy::hop_by_hop;
 use crate::policy::outcome::Served;
 use crate::policy::parameters;
 use crate::policy::target::Target;
@@ -90,14 +91,24 @@ pub(super) fn finish_response(
     response: &mut ResponseHeader,
     ctx: &mut Ctx,
 ) -> pingora::Result<()> {
+    for name in hop_by_hop::of_an_answer(&response.headers) {
+        response.remove_header(&name);
+    }
     if response.status.is_informational() {
+        if response.status != StatusCode::SWITCHING_PROTOCOLS {
+            response.remove_header(&header::CONNECTION);
+        }
         return Ok(());
     }
     ctx.status = response.status.as_u16();
     invalidate(engine, session, response, ctx);
+    if let (Some(head), Some(route)) = (ctx.forward.as_ref().and_then(|forward| forward.head.as_ref()), ctx.route) {
+        head.settle(engine, ctx.setup.route(route), response.status, &response.headers);
+    }
     suggest(session, response, ctx);
     let value = respond::cache_status_value(&ctx.outcome, ctx);
     response.append_header(HeaderName::from_static("cache-status"), value)?;
+    respond::keep_date(session, response);
     Ok(())
 }
 
@@ -136,7 +147,8 @@ fn suggest(session: &Session, response: &ResponseHeader, ctx: &Ctx) {
 /// Answers for an origin that could not.
 pub(super) async fn failed(session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {
     let client_has_gone = matches!(error.esource(), ErrorSource::Downstream);
-    if client_has_gone || session.response_written().is_some() {
+    let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
+    if client_has_gone || answered {
         return FailToProxy { error_code: 0, can_reuse_downstream: false };
     }
     let status = status_of(error);

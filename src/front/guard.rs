@@ -1,8 +1,12 @@
 //! A client's connection that does not wait for ever: a total deadline for reading a request's head
 //! and one for idling between requests (pingora's own timeout starts anew with every byte). It also
-//! sends the head of a page together with its body, which pingora writes one after the other.
+//! sends the head of a page together with its body, which pingora writes one after the other, and with
+//! the `Date` that the page has.
 
+use super::head_date;
 use async_trait::async_trait;
+use http::HeaderValue;
+use parking_lot::Mutex;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, GetTimingDigest, SocketDigest, TimingDigest};
@@ -30,6 +34,7 @@ pub(super) struct Phase {
     now: AtomicU8,
     hold: AtomicBool,
     odd_request_line: AtomicBool,
+    date: Mutex<Option<HeaderValue>>,
 }
 
 impl Phase {
@@ -37,6 +42,7 @@ impl Phase {
     pub(super) fn expect_head(&self) {
         self.now.store(IDLE, Ordering::Relaxed);
         self.odd_request_line.store(false, Ordering::Relaxed);
+        self.date.lock().take();
     }
 
     /// Whether the request line as it came has white space where none belongs; pingora escapes it
@@ -54,6 +60,12 @@ impl Phase {
     pub(super) fn hold_next(&self) {
         self.hold.store(true, Ordering::Relaxed);
     }
+
+    /// The next final head carries this `Date`, whatever pingora writes into it; the time of sending
+    /// where there is none.
+    pub(super) fn keep_date(&self, date: Option<HeaderValue>) {
+        *self.date.lock() = date;
+    }
 }
 
 /// A connection with deadlines.
@@ -69,6 +81,8 @@ pub(super) struct Guarded {
     requests: u64,
     /// A head that waits for the body behind it.
     held: Vec<u8>,
+    /// Bytes of the writer's that are in `held` although it has not been told so.
+    taken: usize,
 }
 
 impl Guarded {
@@ -83,6 +97,7 @@ impl Guarded {
             timed: IDLE,
             requests: 0,
             held: Vec::new(),
+            taken: 0,
         }
     }
 
@@ -146,6 +161,16 @@ impl AsyncRead for Guarded {
 }
 
 impl Guarded {
+    /// Holds `head` with the `Date` that was named for it, if one was and it is a final head.
+    fn take_dated(&mut self, head: &[u8]) -> bool {
+        let mut date = self.phase.date.lock();
+        let dated = date.as_ref().is_some_and(|date| head_date::write_with_date(head, date, &mut self.held));
+        if dated {
+            date.take();
+        }
+        dated
+    }
+
     /// Writes what is held.
     fn poll_release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.is_empty() {
@@ -175,9 +200,20 @@ impl Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.phase.hold.swap(false, Ordering::Relaxed) && self.held.is_empty() {
-            self.held.extend_from_slice(buf);
-            return Poll::Ready(Ok(buf.len()));
+        let holds = self.phase.hold.swap(false, Ordering::Relaxed);
+        if self.held.is_empty() && self.taken == 0 {
+            let dated = self.take_dated(buf);
+            if holds {
+                if !dated {
+                    self.held.extend_from_slice(buf);
+                }
+                return Poll::Ready(Ok(buf.len()));
+            }
+            self.taken = if dated { buf.len() } else { 0 };
+        }
+        if self.taken > 0 {
+            ready!(self.poll_release(cx))?;
+            return Poll::Ready(Ok(std::mem::take(&mut self.taken)));
         }
         if self.held.is_empty() {
             return Pin::new(&mut self.inner).poll_write(cx, buf);

@@ -3,6 +3,7 @@
 use super::bypass;
 use super::guard::Guarded;
 use super::head_check;
+use super::head_update::ForwardedHead;
 use super::lookup::{Lookup, Next};
 use super::purge;
 use super::respond;
@@ -115,12 +116,14 @@ impl Ctx {
 pub(crate) struct Forward {
     pub(super) origin: OriginId,
     pub(super) plan: Bypass,
+    /// It is a HEAD for a page that is stored.
+    pub(super) head: Option<ForwardedHead>,
 }
 
 impl Forward {
     /// A request that was looked up and goes on after all.
     pub(super) fn of_wanted(wanted: &Wanted, reason: BypassReason) -> Self {
-        Forward { origin: wanted.origin, plan: wanted.bypass(reason) }
+        Forward { origin: wanted.origin, plan: wanted.bypass(reason), head: None }
     }
 }
 
@@ -216,7 +219,7 @@ impl ProxyHttp for Proxy {
             }
             Admission::Lookup(wanted) => self.look_up(session, ctx, &wanted).await,
             Admission::Bypass(plan) => {
-                ctx.bypass(Forward { origin: plan.origin, plan });
+                ctx.bypass(Forward { origin: plan.origin, plan, head: None });
                 Ok(false)
             }
         }

@@ -1,6 +1,11 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
+mod explain;
+
+pub(crate) use explain::explain;
+
 use super::handler::{Ctx, Forward};
+use super::head_update::ForwardedHead;
 use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
@@ -63,7 +68,7 @@ impl<'a> Lookup<'a> {
                 ctx.now = self.engine.now();
             }
             let seen = self.look();
-            let verdict = self.decide(&seen, ctx);
+            let verdict = self.decide(&seen, ctx.now);
             let page = seen.page.clone();
             match (verdict, page) {
                 (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
@@ -91,11 +96,15 @@ impl<'a> Lookup<'a> {
                     respond::error(session, ctx, StatusCode::GATEWAY_TIMEOUT, None).await?;
                     return Ok(Next::Answered);
                 }
-                (Verdict::Bypass(why), _) => return Ok(self.forward(ctx, why)),
+                (Verdict::Bypass(why), page) => {
+                    let mut forward = self.forward(ctx, why);
+                    forward.head = page.and_then(|page| self.head_of(page, why, ctx));
+                    return Ok(Next::Forward(forward));
+                }
                 (Verdict::Fresh | Verdict::Stale(_), None) => {}
             }
         }
-        Ok(self.forward(ctx, BypassDetail::Uncacheable))
+        Ok(Next::Forward(self.forward(ctx, BypassDetail::Uncacheable)))
     }
 
     fn look(&self) -> Seen {
@@ -114,17 +123,17 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn decide(&self, seen: &Seen, ctx: &Ctx) -> Verdict {
+    fn decide(&self, seen: &Seen, now: Timestamp) -> Verdict {
         let page = seen.page.as_deref();
-        let (wish, only_if_cached) = self.wish(page, ctx.now);
+        let (wish, only_if_cached) = self.wish(page, now);
         let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, &self.headers));
         let state = KeyState {
-            uncacheable: self.engine.store.is_uncacheable(&seen.flight, ctx.now),
-            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, ctx.now),
+            uncacheable: self.engine.store.is_uncacheable(&seen.flight, now),
+            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, now),
             only_if_cached,
             standing: page.map(|page| self.engine.store.standing(page)).unwrap_or_default(),
         };
-        lookup::decide(page, seen.missing, wish, varies, &state, ctx.now)
+        lookup::decide(page, seen.missing, wish, varies, &state, now)
     }
 
     /// What the client's own directives ask for, and whether it wants nothing but what is stored.
@@ -153,12 +162,12 @@ impl<'a> Lookup<'a> {
     }
 
     fn join_or_start(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) -> Option<Waiter> {
-        let still_wanted = || self.decide(&self.look(), ctx) == verdict;
+        let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
         self.engine.join_or_start(&seen.flight, still_wanted, || self.order(seen, ctx))
     }
 
     fn refresh(&self, seen: &Seen, ctx: &Ctx) {
-        let still_wanted = || self.decide(&self.look(), ctx) == Verdict::Stale(Refresh::Start);
+        let still_wanted = || self.decide(&self.look(), ctx.now) == Verdict::Stale(Refresh::Start);
         self.engine.refresh(&seen.flight, still_wanted, || self.order(seen, ctx));
     }
 
@@ -175,6 +184,9 @@ impl<'a> Lookup<'a> {
         ctx.outcome.served = Served::Miss;
         ctx.outcome.forwarded = Some(why);
         ctx.outcome.collapsed = waiter.is_follower();
+        while let Some(said) = waiter.interim().await {
+            respond::interim(session, &said).await?;
+        }
         let mut told = waiter.told().await;
         if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
             told = waiter.whole().await;
@@ -215,7 +227,7 @@ impl<'a> Lookup<'a> {
             return self.forward_in_turn(session, ctx, BypassDetail::Uncacheable).await.map(Some);
         }
         ctx.outcome.stored = !waiter.is_follower();
-        ctx.outcome.fwd_status = None;
+        ctx.outcome.fwd_status = waiter.was_confirmed().then_some(StatusCode::NOT_MODIFIED.as_u16());
         respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
         Ok(Some(Next::Answered))
     }
@@ -298,7 +310,7 @@ impl<'a> Lookup<'a> {
         match scheduler.acquire(crate::render::scheduler::Class::Miss).await {
             Ok(permit) => {
                 ctx.permit = Some(permit);
-                Ok(self.forward(ctx, why))
+                Ok(Next::Forward(self.forward(ctx, why)))
             }
             Err(_) => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -307,7 +319,19 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn forward(&self, ctx: &mut Ctx, why: BypassDetail) -> Next {
+    /// A HEAD that is forwarded although its page is stored tells whether the page is still the same.
+    fn head_of(&self, page: Arc<Page>, why: BypassDetail, ctx: &Ctx) -> Option<ForwardedHead> {
+        let tells = self.wanted.method_is_head && self.route.cache == CacheMode::Headers;
+        tells.then(|| ForwardedHead {
+            page,
+            purge_seq: self.engine.store.purge_seq(),
+            requested_at: ctx.now,
+            authorized: self.headers.contains_key(header::AUTHORIZATION),
+            may_renew: why != BypassDetail::Unstored,
+        })
+    }
+
+    fn forward(&self, ctx: &mut Ctx, why: BypassDetail) -> Forward {
         ctx.outcome.served = Served::Bypass;
         ctx.outcome.forwarded = Some(Forwarded::Bypass);
         ctx.outcome.collapsed = false;
@@ -316,7 +340,7 @@ impl<'a> Lookup<'a> {
             BypassDetail::Uncacheable | BypassDetail::Unstored => BypassReason::Uncacheable,
             BypassDetail::Vary => BypassReason::Vary,
         };
-        Next::Forward(Forward::of_wanted(self.wanted, reason))
+        Forward::of_wanted(self.wanted, reason)
     }
 
     /// Ranges and conditionals are answered from a whole page.

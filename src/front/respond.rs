@@ -6,10 +6,11 @@
 use super::error_page::{self, Media};
 use super::guard::Guarded;
 use super::handler::Ctx;
-use crate::policy::outcome::Outcome;
+use crate::policy::outcome::{Outcome, Served};
 use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, cache_status, freshness};
+use crate::render::origin::Informational;
 use crate::render::{Head, Waiter};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -34,17 +35,20 @@ pub(super) async fn page(
     match validation::evaluate(&request.method, &request.headers, page.status, &page.fields, page.lifetime.born) {
         Precondition::Proceed => {}
         Precondition::NotModified => {
+            note_status(ctx, page, StatusCode::NOT_MODIFIED);
             let fields = validation::not_modified_fields(&page.fields);
             let head = start(StatusCode::NOT_MODIFIED, &fields, ctx, Some(page))?;
             return send(session, ctx, head, Bytes::new(), true).await;
         }
         Precondition::Failed => {
+            note_status(ctx, page, StatusCode::PRECONDITION_FAILED);
             return error(session, ctx, StatusCode::PRECONDITION_FAILED, None).await;
         }
     }
     let length = page.body.len() as u64;
     let ranges =
         if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, page.status, &page.fields, length) };
+    note_status(ctx, page, status_of(&ranges, page));
     let (mut head, body) = match ranges {
         RangeAnswer::Whole => (start(page.status, &page.fields, ctx, Some(page))?, page.body.clone()),
         RangeAnswer::Single(range) => single_range(ctx, page, &range)?,
@@ -58,6 +62,21 @@ pub(super) async fn page(
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     with_tracking(&mut head, tracking)?;
     send(session, ctx, head, body, is_head).await
+}
+
+fn status_of(ranges: &RangeAnswer, page: &Page) -> StatusCode {
+    match ranges {
+        RangeAnswer::Whole => page.status,
+        RangeAnswer::Single(_) | RangeAnswer::Multiple(_) => StatusCode::PARTIAL_CONTENT,
+        RangeAnswer::Unsatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+    }
+}
+
+/// A client that was answered otherwise than the origin answered is told what that was (RFC 9211 §2.3).
+fn note_status(ctx: &mut Ctx, page: &Page, status: StatusCode) {
+    if ctx.outcome.served == Served::Miss && ctx.outcome.fwd_status.is_none() && status != page.status {
+        ctx.outcome.fwd_status = Some(page.status.as_u16());
+    }
 }
 
 fn single_range(ctx: &Ctx, page: &Page, range: &std::ops::Range<u64>) -> pingora::Result<(ResponseHeader, Bytes)> {
@@ -75,6 +94,22 @@ fn several_ranges(ctx: &Ctx, page: &Page, ranges: &[std::ops::Range<u64>]) -> pi
     Ok((head, Bytes::from(body)))
 }
 
+/// Passes a 1xx answer of the origin on (RFC 9110 §15.2): an HTTP/1.0 client does not know them, and
+/// pingora writes none over HTTP/2.
+///
+/// # Errors
+/// When the client has gone.
+pub(super) async fn interim(session: &mut Session, said: &Informational) -> pingora::Result<()> {
+    if session.req_header().version < Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut head = ResponseHeader::build(said.status, Some(said.fields.len()))?;
+    for (name, value) in said.fields.iter() {
+        head.append_header(name, value)?;
+    }
+    session.write_response_header(Box::new(head), false).await
+}
+
 /// Streams a render to the request as it arrives. Returns whether the body arrived whole.
 ///
 /// # Errors
@@ -89,7 +124,8 @@ pub(super) async fn stream(
     let is_head = session.req_header().method == Method::HEAD;
     // An HTTP/1.0 client does not know chunks; the end of the connection ends its body.
     let knows_chunks = session.req_header().version >= Version::HTTP_11;
-    let mut response = start(head.status, &head.fields, ctx, None)?;
+    let own = head.for_starter.as_ref().filter(|_| !waiter.is_follower());
+    let mut response = start(head.status, own.unwrap_or(&head.fields), ctx, None)?;
     if let Some(age) = head.born.map(|born| ctx.now_at_edge().since(born).as_secs()).filter(|age| *age > 0) {
         response.insert_header(header::AGE, age)?;
     }
@@ -101,6 +137,7 @@ pub(super) async fn stream(
     with_tracking(&mut response, tracking)?;
     ctx.status = head.status.as_u16();
     let bodyless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    keep_date(session, &response);
     session.write_response_header(Box::new(response), bodyless).await?;
     if bodyless {
         return Ok(());
@@ -110,6 +147,13 @@ pub(super) async fn stream(
         session.write_response_body(Some(chunk), false).await?;
     }
     session.write_response_body(None, true).await
+}
+
+/// The head goes out with the `Date` it has (over HTTP/2 pingora's time of sending takes its place).
+pub(super) fn keep_date(session: &Session, head: &ResponseHeader) {
+    if let Some(guarded) = Guarded::of(session) {
+        guarded.phase().keep_date(head.headers.get(header::DATE).cloned());
+    }
 }
 
 async fn next_chunk(session: &mut Session, waiter: &mut Waiter) -> pingora::Result<Option<Bytes>> {
@@ -200,6 +244,7 @@ pub(super) async fn send(
     if !bodyless && let Some(guarded) = Guarded::of(session) {
         guarded.phase().hold_next();
     }
+    keep_date(session, &head);
     session.write_response_header(Box::new(head), bodyless).await?;
     if bodyless {
         return Ok(());

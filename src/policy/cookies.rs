@@ -65,6 +65,11 @@ impl<'a> Cookies<'a> {
         HeaderValue::from_bytes(&sent.join(&b"; "[..])).ok()
     }
 
+    /// The names as they stand, in their order.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'a [u8]> {
+        self.pairs().map(|(name, _)| name)
+    }
+
     /// Names and values; a pair without `=` has a name only.
     fn pairs(self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
         self.split(|b| b == b';')

@@ -5,7 +5,7 @@
 
 use super::fields::Fields;
 use super::list::members;
-use http::{HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// Fields that are about the connection whether `Connection` names them or not. Sorted.
 const HOP_BY_HOP: [&str; 11] = [
@@ -69,7 +69,7 @@ const NOT_TO_BE_NOMINATED: [&str; 40] = [
 
 /// Takes off what belongs to the connection: the well-known fields and those that `Connection` names.
 pub fn strip_hop_by_hop(fields: &mut Fields) {
-    let nominated = nominated(fields);
+    let nominated = nominated(fields.get_all(&header::CONNECTION));
     fields.retain(|name, _| !is_hop_by_hop(name) && !nominated.contains(name));
 }
 
@@ -78,10 +78,18 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.binary_search(&name.as_str()).is_ok()
 }
 
+/// The fields of an answer that are not passed on where it is proxied as it comes. What says where its
+/// body ends, or that it switches protocols, stays: whoever writes the answer goes by that.
+pub fn of_an_answer(headers: &HeaderMap) -> Vec<HeaderName> {
+    let nominated = nominated(headers.get_all(header::CONNECTION));
+    let stays = |name: &HeaderName| matches!(name.as_str(), "connection" | "transfer-encoding" | "trailer" | "upgrade");
+    headers.keys().filter(|name| !stays(name) && (is_hop_by_hop(name) || nominated.contains(name))).cloned().collect()
+}
+
 /// The fields that `Connection` takes off besides the well-known ones.
-fn nominated(fields: &Fields) -> Vec<HeaderName> {
-    fields
-        .get_all(&header::CONNECTION)
+fn nominated<'a>(connection: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<HeaderName> {
+    connection
+        .into_iter()
         .flat_map(|value| members(value.as_bytes()))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| NOT_TO_BE_NOMINATED.binary_search(&name.as_str()).is_err())
@@ -113,6 +121,23 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut sent);
         assert_eq!(sent, fields(&[("x-first", "1"), ("link", "</1>"), ("x-last", "2"), ("link", "</2>")]));
+    }
+
+    #[test]
+    fn a_proxied_answer_keeps_its_framing_and_loses_the_rest() {
+        let sent = [
+            ("connection", "x-a, upgrade"),
+            ("x-a", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authenticate", "Basic"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("x-b", "2"),
+        ];
+        let headers = crate::policy::sample::request(&sent);
+        let mut gone: Vec<String> = of_an_answer(&headers).iter().map(ToString::to_string).collect();
+        gone.sort_unstable();
+        assert_eq!(gone, ["keep-alive", "proxy-authenticate", "x-a"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod headers;
 mod stored;
 
 pub use configured::says_stale;
-pub use stored::stored_fields;
+pub use stored::{own_fields, stored_fields};
 
 use super::cache_control::{Stated, cache_control};
 use super::fields::Fields;

@@ -7,14 +7,17 @@
 //!
 //! It decides who may read what; it must not talk to the origin or the store.
 
+mod head;
 mod waiter;
 
+pub(crate) use head::{Head, HeadKind};
 pub(crate) use waiter::Waiter;
 
+use super::origin::Informational;
 use crate::policy::lookup::BypassDetail;
-use crate::policy::{Fields, Key, Page, PurgeSeq, Timestamp, vary::Selecting};
+use crate::policy::{Key, Page, PurgeSeq};
 use bytes::Bytes;
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,45 +30,8 @@ use waiter::Role;
 /// this many bytes behind.
 const PIPE_AHEAD: usize = 256 * 1024;
 
-/// The head of an answer, ready for clients.
-#[derive(Debug)]
-pub(crate) struct Head {
-    /// The origin's status.
-    pub(crate) status: StatusCode,
-    /// End-to-end fields as clients get them.
-    pub(crate) fields: Fields,
-    /// `Content-Length`, where the origin sent one.
-    pub(crate) length: Option<u64>,
-    /// What kind of answer it is.
-    pub(crate) kind: HeadKind,
-    /// What selects the variant (`cache: headers`); waiters whose request differs need their own render.
-    pub(crate) selecting: Box<[Selecting]>,
-    /// Fields the page varies on although the route does not key on them.
-    pub(crate) unkeyed_vary: Box<[HeaderName]>,
-    /// When the origin made it, where that counts for `Age`.
-    pub(crate) born: Option<Timestamp>,
-}
-
-impl Head {
-    /// Whether the origin said that it cannot: a waiter with a stale page serves that.
-    pub(crate) fn has_failed(&self) -> bool {
-        let refused = matches!(self.kind, HeadKind::Refusal | HeadKind::Private);
-        refused && (self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS)
-    }
-}
-
-/// What an answer is to those who wait for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeadKind {
-    /// Will be stored if it arrives whole.
-    Storable,
-    /// Will be stored, but must be validated before every use: for the request that started it only.
-    ValidateAlways,
-    /// Not stored: what the origin itself said (500, 403, 429, …).
-    Refusal,
-    /// Not stored and for one client only.
-    Private,
-}
+/// 1xx answers that are kept for a starter which has not read them yet.
+const MAX_INTERIM: usize = 32;
 
 /// Why a render gave no answer at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +94,10 @@ struct State {
     starter_waits: bool,
     /// The starter, once it reads.
     starter: Option<u64>,
+    /// 1xx answers that the starter has not been told of yet.
+    interim: VecDeque<Informational>,
+    /// The origin confirmed the page by a 304.
+    confirmed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -184,6 +154,11 @@ impl Flight {
         self.purge_seq.fetch_max(now().0, Ordering::SeqCst);
     }
 
+    /// Whether the origin has been asked.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asks.load(Ordering::SeqCst)
+    }
+
     /// The request that started the render waits for it too.
     pub(crate) fn start(self: &Arc<Self>) -> Waiter {
         self.state.lock().starter_waits = true;
@@ -200,6 +175,16 @@ impl Flight {
         let id = state.next_waiter;
         state.next_waiter += 1;
         Waiter { flight: Arc::clone(self), role, id, next: 0, read: 0 }
+    }
+
+    /// A 1xx answer came; it is for the request that started the render, while it waits.
+    pub(crate) fn interim(&self, said: Informational) {
+        let mut state = self.state.lock();
+        if state.starter_waits && state.interim.len() < MAX_INTERIM {
+            state.interim.push_back(said);
+        }
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// The answer's head is here and everybody may read on.
@@ -285,6 +270,12 @@ impl Flight {
         state.held = 0;
     }
 
+    /// The page was confirmed by a 304, and is stored again if it may be.
+    pub(crate) fn land_confirmed(&self, page: Arc<Page>) {
+        self.state.lock().confirmed = true;
+        self.land(page);
+    }
+
     /// The body is whole and was not stored.
     pub(crate) fn end(&self) {
         self.finish(End::Whole);
@@ -350,6 +341,7 @@ impl State {
     fn told(&self, role: Role) -> Option<Told> {
         if let Some(End::Stored(page)) = &self.end
             && !self.is_for_starter_only()
+            && !(role == Role::Starter && self.has_more_for_starter())
         {
             return Some(Told::Page(Arc::clone(page)));
         }
@@ -367,6 +359,12 @@ impl State {
     fn is_for_starter_only(&self) -> bool {
         let Some(Answer::Head(head)) = &self.answer else { return false };
         matches!(head.kind, HeadKind::Private)
+    }
+
+    /// Whether the page lacks fields that the answer had for the request that started it.
+    fn has_more_for_starter(&self) -> bool {
+        let Some(Answer::Head(head)) = &self.answer else { return false };
+        head.for_starter.is_some()
     }
 }
 

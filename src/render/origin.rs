@@ -58,6 +58,15 @@ pub struct OriginRequest {
     pub fields: Fields,
 }
 
+/// Is told of every 1xx answer as it comes.
+pub(crate) type OnInformational<'a> = &'a (dyn Fn(&Informational) + Send + Sync);
+
+/// What is asked, and who hears of it before the answer.
+struct Question<'a> {
+    head: RequestHeader,
+    on_informational: OnInformational<'a>,
+}
+
 /// Asks one origin. Connections are kept and shared by all who hold it.
 pub struct OriginClient {
     origin: Arc<config::Origin>,
@@ -97,11 +106,23 @@ impl OriginClient {
     /// # Errors
     /// See [`OriginError`]. The error of the last server where none could be connected to.
     pub async fn send(&self, request: &OriginRequest) -> Result<Answer, OriginError> {
-        let head = request.head()?;
+        self.send_and_hear(request, &|_| {}).await
+    }
+
+    /// As [`Self::send`]; 1xx answers are told of before the final one has come.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(crate) async fn send_and_hear(
+        &self,
+        request: &OriginRequest,
+        on_informational: OnInformational<'_>,
+    ) -> Result<Answer, OriginError> {
+        let question = Question { head: request.head()?, on_informational };
         let mut unreachable = None;
         let Turn { round, order } = self.turn();
         for server in order.into_iter().map(|at| &self.servers[at]) {
-            match self.send_to(server, round, &head).await {
+            match self.send_to(server, round, &question).await {
                 Err(error) if error.is_unreachable() => {
                     // Once when it goes away, not for every request that finds it gone.
                     if !server.is_shunned() {
@@ -169,11 +190,11 @@ impl OriginClient {
         Ok(Box::new(peer))
     }
 
-    async fn send_to(&self, server: &Server, round: usize, head: &RequestHeader) -> Result<Answer, OriginError> {
+    async fn send_to(&self, server: &Server, round: usize, question: &Question<'_>) -> Result<Answer, OriginError> {
         let mut unreachable = None;
         for address in server.addresses(self.origin.connect_timeout, round).await? {
             let peer = server.peer(address, &self.origin, &self.trust)?;
-            match self.send_over(server, &peer, head).await {
+            match self.send_over(server, &peer, question).await {
                 Err(error) if error.is_unreachable() => {
                     server.shun_address(address);
                     unreachable = Some(error);
@@ -184,16 +205,21 @@ impl OriginClient {
         Err(unreachable.expect("a name resolves to at least one address"))
     }
 
-    async fn send_over(&self, server: &Server, peer: &HttpPeer, head: &RequestHeader) -> Result<Answer, OriginError> {
+    async fn send_over(
+        &self,
+        server: &Server,
+        peer: &HttpPeer,
+        question: &Question<'_>,
+    ) -> Result<Answer, OriginError> {
         if let Some(stream) = self.connector.reused_stream(peer).await {
-            match self.exchange(stream, server, peer, head).await {
+            match self.exchange(stream, server, peer, question).await {
                 Err(OriginError::Reset { .. }) => {}
                 answered => return answered,
             }
         }
         let stream = self.connector.new_stream(peer).await;
         let stream = stream.map_err(|error| server.connect_error(&error, self.origin.connect_timeout))?;
-        self.exchange(stream, server, peer, head).await
+        self.exchange(stream, server, peer, question).await
     }
 
     /// One request and the head of its answer, within `first_byte_timeout`.
@@ -202,11 +228,11 @@ impl OriginClient {
         stream: Stream,
         server: &Server,
         peer: &HttpPeer,
-        head: &RequestHeader,
+        question: &Question<'_>,
     ) -> Result<Answer, OriginError> {
         let mut session = HttpSession::new_with_options(stream, peer);
         let limit = self.origin.first_byte_timeout;
-        let heads = tokio::time::timeout(limit, ask(&mut session, server.name(), head)).await;
+        let heads = tokio::time::timeout(limit, ask(&mut session, server.name(), question)).await;
         let informational =
             heads.map_err(|_| OriginError::TimeoutFirstByte { server: server.name().clone(), limit })??;
         session.read_timeout = Some(self.origin.between_bytes_timeout);
@@ -220,7 +246,7 @@ impl OriginClient {
             between_bytes_timeout: self.origin.between_bytes_timeout,
             server: server.name().clone(),
         };
-        Answer::begin(connection, &head.method, informational).await
+        Answer::begin(connection, &question.head.method, informational).await
     }
 }
 
@@ -245,9 +271,9 @@ impl OriginRequest {
 async fn ask(
     session: &mut HttpSession,
     server: &Arc<str>,
-    head: &RequestHeader,
+    question: &Question<'_>,
 ) -> Result<Vec<Informational>, OriginError> {
-    let written = session.write_request_header(Box::new(head.clone())).await;
+    let written = session.write_request_header(Box::new(question.head.clone())).await;
     written.map_err(|error| OriginError::in_head(server, &error, 0))?;
     let mut informational = Vec::new();
     loop {
@@ -261,7 +287,9 @@ async fn ask(
         if informational.len() == MAX_INFORMATIONAL {
             return Err(OriginError::garbled(server, "too many informational answers"));
         }
-        informational.push(Informational { status: head.status, fields: Fields::from(&head.headers) });
+        let said = Informational { status: head.status, fields: Fields::from(&head.headers) };
+        (question.on_informational)(&said);
+        informational.push(said);
     }
 }
 

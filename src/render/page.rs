@@ -25,6 +25,7 @@ pub(super) struct Recipe {
     selecting: Box<[Selecting]>,
     unkeyed_vary: Box<[HeaderName]>,
     makes_etag: bool,
+    for_starter: Option<Fields>,
 }
 
 impl Recipe {
@@ -41,17 +42,14 @@ impl Recipe {
     ) -> Result<Self, VaryStar> {
         let shared = route.cache == CacheMode::Headers;
         let selecting = if shared { vary::selecting(answer.fields, &order.asked_with)? } else { Box::default() };
-        let base = if shared { order.key.base().unwrap_or_else(|| order.key.clone()) } else { order.key.clone() };
-        let key = if selecting.is_empty() {
-            base
-        } else {
-            let names: Vec<HeaderName> = selecting.iter().map(|selecting| selecting.name.clone()).collect();
-            base.with_variant(&vary::fingerprint(&names, &order.asked_with))
-        };
+        let key = if shared { variant_key(order, &selecting) } else { order.key.clone() };
+        let fields = detached(&storability::stored_fields(route, answer));
+        let own = shared.then(|| storability::own_fields(route, answer)).filter(|own| *own != fields);
         Ok(Recipe {
             key,
             status: answer.status,
-            fields: detached(&storability::stored_fields(route, answer)),
+            fields,
+            for_starter: own,
             lifetime,
             origin_validators: validation::validators(answer.fields),
             tags: tags::of_answer(route, order.key.uri().path, answer.fields),
@@ -68,6 +66,7 @@ impl Recipe {
         Head {
             status: self.status,
             fields: self.fields.clone(),
+            for_starter: self.for_starter.clone(),
             length: length(answer),
             kind: if must_validate { HeadKind::ValidateAlways } else { HeadKind::Storable },
             selecting: self.selecting.clone(),
@@ -123,13 +122,13 @@ pub(super) struct Renewed {
 /// The prior page as a 304 renews it (RFC 9111 §4.3.4; FRAMEWORKS.md 6).
 pub(super) fn renewed(
     route: &Route,
-    authorized: bool,
+    order: &Order,
     prior: &Page,
     answer: &Answer<'_>,
     seq: PurgeSeq,
     spread: f64,
 ) -> Renewed {
-    let renewal = merge::renew(route, authorized, prior, answer, spread);
+    let renewal = merge::renew(route, order.asker.authorized, prior, answer, spread);
     let (lifetime, keep) = match renewal.storability {
         Storability::Store(lifetime) => (lifetime, true),
         Storability::Uncacheable(_) => (over(answer), false),
@@ -141,10 +140,34 @@ pub(super) fn renewed(
         last_modified: named.last_modified.as_ref().map(detached_value).or_else(|| had.last_modified.clone()),
     };
     let fields = detached(&renewal.fields);
+    let (key, selecting) = reselected(route, order, prior, &fields);
     let stated = tags::are_stated(route, answer.fields);
     let path = prior.key.uri().path;
     let tags = if stated { tags::of_answer(route, path, answer.fields).kept } else { prior.tags.clone() };
-    Renewed { page: Page { fields, lifetime, purge_seq: seq, origin_validators, tags, ..prior.clone() }, keep }
+    Renewed {
+        page: Page { key, selecting, fields, lifetime, purge_seq: seq, origin_validators, tags, ..prior.clone() },
+        keep,
+    }
+}
+
+/// What selects a page after a 304, which may have changed its `Vary` (RFC 9111 §3.2, §4.1).
+fn reselected(route: &Route, order: &Order, prior: &Page, fields: &Fields) -> (Key, Box<[Selecting]>) {
+    if route.cache == CacheMode::Headers
+        && let Ok(selecting) = vary::selecting(fields, &order.asked_with)
+    {
+        return (variant_key(order, &selecting), selecting);
+    }
+    (prior.key.clone(), prior.selecting.clone())
+}
+
+/// The key of a variant of the page that was ordered.
+fn variant_key(order: &Order, selecting: &[Selecting]) -> Key {
+    let base = order.key.base().unwrap_or_else(|| order.key.clone());
+    if selecting.is_empty() {
+        return base;
+    }
+    let names: Vec<HeaderName> = selecting.iter().map(|selecting| selecting.name.clone()).collect();
+    base.with_variant(&vary::fingerprint(&names, &order.asked_with))
 }
 
 /// A page that was good for the requests that waited for it and for nobody else.
@@ -175,6 +198,7 @@ fn plain_head(answer: &Arriving, mut fields: Fields, kind: HeadKind) -> Head {
     Head {
         status: answer.status,
         fields,
+        for_starter: None,
         length: length(answer),
         kind,
         selecting: Box::default(),

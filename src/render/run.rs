@@ -7,13 +7,13 @@ mod unstored;
 use super::flight::{Failure, Flight, HeadKind};
 use super::gate::{self, Backoff, Circumstances, Gate, NotShared};
 use super::mishap::Mishap;
-use super::origin::{Answer, OriginRequest};
+use super::origin::{Answer, Informational, OriginRequest};
 use super::scheduler::{Class, Rejected};
 use super::{Engine, Order, page};
-use crate::config::{Origin, Route};
+use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Standing, Timestamp, validation, vary};
+use crate::policy::{Fields, Lifetime, Standing, Timestamp, hop_by_hop, validation, vary};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, 
                 Rejected::TimedOut => "queue-timeout",
             };
             flight.fail(Failure { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: RETRY_AFTER, reason });
+            order.record_failure(&engine, reason);
             setup.metrics.render(order.route, RenderResult::Rejected, Duration::ZERO);
             return;
         }
@@ -148,8 +149,19 @@ impl Run<'_> {
         let request = OriginRequest { method: Method::GET, target: self.order.request.target.clone(), fields };
         let client = &self.order.setup.origins[self.order.origin.0].client;
         let requested_at = self.engine.now();
-        let answer = self.in_time(client.send(&request)).await??;
+        let hear = |said: &Informational| self.pass_on(said);
+        let answer = self.in_time(client.send_and_hear(&request, &hear)).await??;
         Ok(Arrived { answer, requested_at, received_at: self.engine.now() })
+    }
+
+    /// A 1xx answer goes to the client whose request this is (RFC 9110 §15.2); a 100 answers nothing
+    /// that a request without a body has asked.
+    fn pass_on(&self, said: &Informational) {
+        if self.route.cache == CacheMode::Headers && said.status != StatusCode::CONTINUE {
+            let mut said = said.clone();
+            hop_by_hop::strip_hop_by_hop(&mut said.fields);
+            self.flight.interim(said);
+        }
     }
 
     /// Within the render's total time.
@@ -193,22 +205,19 @@ impl Run<'_> {
     async fn renew(&self, mut arrived: Arrived) -> RenderResult {
         let Some(prior) = &self.order.prior else { return RenderResult::Garbled };
         while let Ok(Ok(Some(_))) = self.in_time(arrived.answer.chunk()).await {}
-        let renewed = page::renewed(
-            self.route,
-            self.order.asker.authorized,
-            prior,
-            &arrived.head(),
-            self.flight.purge_seq(),
-            rand::random(),
-        );
+        let renewed =
+            page::renewed(self.route, self.order, prior, &arrived.head(), self.flight.purge_seq(), rand::random());
         let page = Arc::new(renewed.page);
+        if page.key != prior.key {
+            self.engine.store.remove(&prior.key);
+        }
         if renewed.keep {
             self.engine.store.put(Arc::clone(&page), self.route.max_variants);
         } else {
             self.engine.store.remove(&prior.key);
         }
         self.good();
-        self.flight.land(page);
+        self.flight.land_confirmed(page);
         RenderResult::NotModified
     }
 
@@ -319,7 +328,8 @@ impl Run<'_> {
         self.order.setup.metrics.backed_off(self.order.origin);
     }
 
-    fn log_failure(&self, reason: &str) {
+    fn log_failure(&self, reason: &'static str) {
+        self.order.record_failure(self.engine, reason);
         let complaints = &self.order.setup.origins[self.order.origin.0].complaints;
         let Some(unlogged) = complaints.admit(self.engine.now()) else { return };
         tracing::warn!(
@@ -333,10 +343,8 @@ impl Run<'_> {
         );
     }
 
-    /// The path for the log; a query may hold what must not stand there.
     fn path(&self) -> &str {
-        let target = &self.order.request.target;
-        target.split_once('?').map_or(target, |(path, _)| path)
+        self.order.path()
     }
 
     fn max_page(&self) -> u64 {
@@ -345,6 +353,19 @@ impl Run<'_> {
 
     fn window(&self) -> usize {
         self.order.setup.config.store.max_page
+    }
+}
+
+impl Order {
+    /// The path for the log; a query may hold what must not stand there.
+    fn path(&self) -> &str {
+        let target = &self.request.target;
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    fn record_failure(&self, engine: &Engine, reason: &'static str) {
+        let (origin, route) = (self.setup.config.origin(self.origin), self.setup.route(self.route));
+        engine.failures.record(&self.key, &origin.name, &route.name, self.path(), reason, engine.now());
     }
 }
 

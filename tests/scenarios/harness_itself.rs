@@ -139,7 +139,7 @@ fn request_bodies_are_hashed() {
     client.ask(&Ask::new("POST", "/up").body(body.clone()));
     client.ask(&Ask::new("POST", "/up").chunked_body(body.clone()));
     let answered = client.ask(&Ask::new("POST", "/up").body(body.clone()).header("Expect", "100-continue"));
-    assert_eq!(answered.informational, [100]);
+    assert!(matches!(&answered.informational[..], [head] if head.start.contains(" 100 ")));
     for seen in origin.requests("/up") {
         assert_eq!((seen.body_len, seen.body_hash), (200_000, xxhash_rust::xxh3::xxh3_64(&body)));
     }

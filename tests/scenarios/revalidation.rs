@@ -47,6 +47,8 @@ fn a_made_etag_is_never_sent_to_the_origin() {
     // The origin does not know the ETag we made, so a refresh does not ask with it.
     let origin = origin(&[]);
     let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 200ms"]));
+    // The first answer may have been sent on before there was all of it to make one from.
+    proxy.get("/p");
     let etag = proxy.get("/p").header("etag").map(str::to_owned);
     assert!(etag.is_some());
     let ask = etag.iter().fold(Ask::get("/p"), |ask, etag| ask.header("If-None-Match", etag));

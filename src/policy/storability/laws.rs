@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::SetCookie;
+use crate::policy::merge::{self, HeadUpdate, Held, Renewal};
 use crate::policy::sample::{NOW, at, date, fields, isr_after, route};
 use proptest::prelude::*;
 
@@ -108,6 +109,23 @@ proptest! {
         let sent = fields(&around);
         prop_assert!(!is_stored(&route(CacheMode::Headers), true, &answer(200, &sent)));
         prop_assert!(!is_stored(&route(CacheMode::Isr), true, &answer(200, &sent)));
+    }
+
+    #[test]
+    fn a_304_or_a_head_answer_that_forbids_storing_ends_the_page(around in harmless(), line in forbidding(), at in any::<usize>()) {
+        let sent = lines(around.into_iter().filter(|(name, _)| !matches!(*name, "etag" | "last-modified")).collect(), line, at);
+        let page = fields(&[("cache-control", "max-age=60"), ("etag", "\"abc\"")]);
+        let answer = answer(200, &sent);
+        let Storability::Store(lifetime) = judge(&route(CacheMode::Headers), false, &Answer { fields: &page, ..answer }, 0.5) else {
+            return Err(TestCaseError::fail("the page may be stored"));
+        };
+        let validators = crate::policy::validation::validators(&page);
+        let held = Held { status: StatusCode::OK, fields: &page, lifetime: &lifetime, validators: &validators, len: 4 };
+        let renewal = merge::renew(&route(CacheMode::Headers), false, held, &answer, 0.5);
+        prop_assert!(matches!(renewal.storability, Storability::Uncacheable(_)));
+        let by_head = merge::head_update(&route(CacheMode::Headers), false, held, &answer, 0.5);
+        let kept = matches!(by_head, HeadUpdate::Renewed(Renewal { storability: Storability::Store(_), .. }));
+        prop_assert!(!kept);
     }
 
     #[test]

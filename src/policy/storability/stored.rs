@@ -1,7 +1,7 @@
 //! Which fields of an answer are kept for replay (RFC 9111 §3.1; DESIGN §3 "To browsers").
 
 use super::Answer;
-use crate::config::{ClientCacheControl, Route};
+use crate::config::{ClientCacheControl, Route, SetCookie};
 use crate::policy::cache_control::{CDN_CACHE_CONTROL, Stated};
 use crate::policy::date;
 use crate::policy::fields::Fields;
@@ -15,9 +15,19 @@ use http::{HeaderName, header};
 /// withholds by name. A missing or broken `Date` becomes the arrival's (RFC 9110 §6.6.1).
 pub fn stored_fields(route: &Route, answer: &Answer<'_>) -> Fields {
     let stated = Stated::of(answer.fields);
+    replayed(route, answer, |name| *name != header::SET_COOKIE && !stated.directives.withholds(name))
+}
+
+/// The fields of an answer for the client whose request it answers: with what [`stored_fields`] keeps
+/// from all others (RFC 9111 §5.2.2.4, §5.2.2.7), except for cookies that the route strips.
+pub fn own_fields(route: &Route, answer: &Answer<'_>) -> Fields {
+    replayed(route, answer, |name| *name != header::SET_COOKIE || route.set_cookie != SetCookie::Strip)
+}
+
+fn replayed(route: &Route, answer: &Answer<'_>, may_have: impl Fn(&HeaderName) -> bool) -> Fields {
     let mut kept = answer.fields.clone();
     strip_hop_by_hop(&mut kept);
-    kept.retain(|name, _| !is_dropped(route, name) && !stated.directives.withholds(name));
+    kept.retain(|name, _| !is_dropped(route, name) && may_have(name));
     if date::of(&kept, &header::DATE).is_none() {
         kept.set(header::DATE, date::format(answer.received_at));
     }
@@ -29,7 +39,7 @@ pub fn stored_fields(route: &Route, answer: &Answer<'_>) -> Fields {
 }
 
 fn is_dropped(route: &Route, name: &HeaderName) -> bool {
-    matches!(name.as_str(), "age" | "content-length" | "set-cookie")
+    matches!(name.as_str(), "age" | "content-length")
         || route.tag_headers.contains(name)
         || (route.cache.is_anonymous() && is_for_caches(name))
 }

@@ -4,7 +4,7 @@ use super::waiter::Broken;
 use super::*;
 use crate::config::Scheme;
 use crate::policy::key::KeyUri;
-use crate::policy::{Lifetime, Validators};
+use crate::policy::{Fields, Lifetime, Timestamp, Validators};
 
 fn key() -> Key {
     Key::of(KeyUri { scheme: Scheme::Http, host: "a", path: "/p", query: None })
@@ -14,6 +14,7 @@ fn head(kind: HeadKind) -> Arc<Head> {
     Arc::new(Head {
         status: StatusCode::OK,
         fields: Fields::new(),
+        for_starter: None,
         length: None,
         kind,
         selecting: Box::default(),

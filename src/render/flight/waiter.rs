@@ -1,6 +1,7 @@
 //! A request that waits for a flight and reads along.
 
 use super::{Answer, End, Flight, Told};
+use crate::render::origin::Informational;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -30,6 +31,23 @@ impl Waiter {
     /// Whether this request joined a render that another had started.
     pub(crate) fn is_follower(&self) -> bool {
         self.role == Role::Follower
+    }
+
+    /// Waits for the next 1xx answer; `None` once there is something final to say. Only the request
+    /// that started the render gets them.
+    pub(crate) async fn interim(&mut self) -> Option<Informational> {
+        let role = self.role;
+        self.flight
+            .wait(|state| {
+                let said = if role == Role::Starter { state.interim.pop_front() } else { None };
+                if said.is_some() { Some(said) } else { state.told(role).map(|_| None) }
+            })
+            .await
+    }
+
+    /// Whether the page that landed was confirmed by a 304.
+    pub(crate) fn was_confirmed(&self) -> bool {
+        self.flight.state.lock().confirmed
     }
 
     /// Waits until there is something to say: a head, a page, or that there is none.

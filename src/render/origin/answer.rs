@@ -153,7 +153,7 @@ fn framing(method: &Method, head: &ResponseHeader) -> Result<Framing, &'static s
         return Ok(Framing::None);
     }
     if head.headers.contains_key(TRANSFER_ENCODING) {
-        return chunked(head);
+        return transfer_coded(head);
     }
     match head.headers.get(CONTENT_LENGTH) {
         Some(_) => length(&head.headers).map(Framing::Length).ok_or("its Content-Length is not a number"),
@@ -161,16 +161,27 @@ fn framing(method: &Method, head: &ResponseHeader) -> Result<Framing, &'static s
     }
 }
 
+/// Transfer codings that somebody could have applied (RFC 9112 §7.2, §7.3).
+const CODINGS: [&[u8]; 7] = [b"chunked", b"compress", b"deflate", b"gzip", b"identity", b"x-compress", b"x-gzip"];
+
 /// Only `chunked` by itself: no other transfer coding was asked for (RFC 9112 §7), and HTTP/1.0 has none (§6.1).
-fn chunked(head: &ResponseHeader) -> Result<Framing, &'static str> {
+/// A single word that is no coding of anybody's changed nothing about the body, which then ends with
+/// the connection (§6.3).
+fn transfer_coded(head: &ResponseHeader) -> Result<Framing, &'static str> {
     if head.version != Version::HTTP_11 {
         return Err("it has a Transfer-Encoding and is not HTTP/1.1");
     }
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).into_iter();
     match (codings.next(), codings.next()) {
         (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+        (Some(coding), None) if is_no_coding(coding.as_bytes().trim_ascii()) => Ok(Framing::UntilClose),
         _ => Err("its Transfer-Encoding is not chunked"),
     }
+}
+
+fn is_no_coding(word: &[u8]) -> bool {
+    let plain = !word.is_empty() && word.iter().all(u8::is_ascii_alphanumeric);
+    plain && !CODINGS.iter().any(|coding| word.eq_ignore_ascii_case(coding))
 }
 
 /// pingora has refused lists of different numbers, so the first of a list is as good as all.

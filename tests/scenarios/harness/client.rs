@@ -85,7 +85,7 @@ pub(crate) struct Response {
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
     /// Informational answers that came before.
-    pub(crate) informational: Vec<u16>,
+    pub(crate) informational: Vec<Head>,
 }
 
 impl Response {
@@ -144,7 +144,7 @@ pub(crate) struct Client {
     closed: bool,
     framing: Option<Framing>,
     asked_head: bool,
-    informational: Vec<u16>,
+    informational: Vec<Head>,
 }
 
 impl Client {
@@ -202,7 +202,7 @@ impl Client {
             let head = self.wire.head()?.ok_or(io::ErrorKind::UnexpectedEof)?;
             let status = status(&head);
             if (100..200).contains(&status) && status != 101 {
-                self.informational.push(status);
+                self.informational.push(head);
                 continue;
             }
             self.closed = head.get("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"));
@@ -220,8 +220,8 @@ impl Client {
     }
 
     /// Reads the next informational answer.
-    pub(crate) fn interim(&mut self) -> io::Result<u16> {
-        self.wire.head()?.map(|head| status(&head)).ok_or(io::ErrorKind::UnexpectedEof.into())
+    pub(crate) fn interim(&mut self) -> io::Result<Head> {
+        self.wire.head()?.ok_or(io::ErrorKind::UnexpectedEof.into())
     }
 
     /// The next piece of the body as soon as there is one; `None` at its end.

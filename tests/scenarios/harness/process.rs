@@ -122,6 +122,11 @@ impl Breadbox {
         &self.public
     }
 
+    /// The admin listener.
+    pub(crate) fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// A new connection to the first public listener.
     #[track_caller]
     pub(crate) fn client(&self) -> Client {

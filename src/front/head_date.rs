@@ -1,0 +1,80 @@
+//! Puts a response's own `Date` back into its head: pingora writes the time of sending over it, and a
+//! cache must not make what it serves look younger than it is (RFC 9110 §6.6.1, RFC 9111 §4.2.3).
+//!
+//! It works on the bytes of one HTTP/1 head; it must not touch anything else in them.
+
+use http::HeaderValue;
+
+/// Writes `head` behind what `out` holds, with `date` in its `Date` line. Answers `false`, and writes
+/// nothing, where the bytes are no head of a final response or it has no such line.
+pub(super) fn write_with_date(head: &[u8], date: &HeaderValue, out: &mut Vec<u8>) -> bool {
+    let Some((from, to)) = date_value(head).filter(|_| is_final(head)) else { return false };
+    out.extend_from_slice(&head[..from]);
+    out.extend_from_slice(date.as_bytes());
+    out.extend_from_slice(&head[to..]);
+    true
+}
+
+/// Whether these are the first bytes of a response that is not a 1xx.
+fn is_final(head: &[u8]) -> bool {
+    head.starts_with(b"HTTP/1.") && head.get(9).is_some_and(|hundreds| (b'2'..=b'9').contains(hundreds))
+}
+
+/// Where the value of the `Date` line begins and ends.
+fn date_value(head: &[u8]) -> Option<(usize, usize)> {
+    const NAME: &[u8] = b"date:";
+    let end = memchr::memmem::find(head, b"\r\n\r\n")?;
+    let mut at = 0;
+    while let Some(next) = memchr::memchr(b'\n', &head[at..end]) {
+        at += next + 1;
+        if head[at..].get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
+            let from = at + NAME.len() + usize::from(head.get(at + NAME.len()) == Some(&b' '));
+            let to = at + memchr::memchr(b'\r', &head[at..])?;
+            return Some((from, to));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const DATE: HeaderValue = HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT");
+
+    fn put_right(head: &str) -> Option<String> {
+        let mut out = Vec::new();
+        let done = write_with_date(head.as_bytes(), &DATE, &mut out);
+        done.then(|| String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn the_date_is_replaced_and_nothing_else() {
+        let head = "HTTP/1.1 200 OK\r\nX-Date: 1\r\ndAtE: now\r\nConnection: close\r\n\r\nDate: body";
+        let expected = "HTTP/1.1 200 OK\r\nX-Date: 1\r\ndAtE: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: close\r\n\r\nDate: body";
+        assert_eq!(put_right(head).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn what_is_no_final_head_is_left_alone() {
+        for head in [
+            "HTTP/1.1 103 Early Hints\r\nDate: now\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nDate: now\r\n",
+            "HTTP/1.1 200 OK\r\nX: y\r\n\r\nDate: body\r\n\r\n",
+            "Date: now\r\n\r\n",
+            "",
+        ] {
+            assert_eq!(put_right(head), None, "{head}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_are_no_head_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let head = [b"HTTP/1.1 200 OK\r\ndate:".as_slice(), &bytes].concat();
+            write_with_date(&head, &DATE, &mut Vec::new());
+            write_with_date(&bytes, &DATE, &mut Vec::new());
+        }
+    }
+}

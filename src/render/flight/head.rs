@@ -1,0 +1,49 @@
+//! What waiters are told of an answer before its body: a value, made by the task that renders. It does
+//! not say who may read on; the flight does.
+
+use crate::policy::vary::Selecting;
+use crate::policy::{Fields, Timestamp};
+use http::{HeaderName, StatusCode};
+
+/// The head of an answer, ready for clients.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// The origin's status.
+    pub(crate) status: StatusCode,
+    /// End-to-end fields as clients get them.
+    pub(crate) fields: Fields,
+    /// The fields for the request that started it, where others get fewer: what the answer withholds
+    /// from them by name, and cookies.
+    pub(crate) for_starter: Option<Fields>,
+    /// `Content-Length`, where the origin sent one.
+    pub(crate) length: Option<u64>,
+    /// What kind of answer it is.
+    pub(crate) kind: HeadKind,
+    /// What selects the variant (`cache: headers`); waiters whose request differs need their own render.
+    pub(crate) selecting: Box<[Selecting]>,
+    /// Fields the page varies on although the route does not key on them.
+    pub(crate) unkeyed_vary: Box<[HeaderName]>,
+    /// When the origin made it, where that counts for `Age`.
+    pub(crate) born: Option<Timestamp>,
+}
+
+impl Head {
+    /// Whether the origin said that it cannot: a waiter with a stale page serves that.
+    pub(crate) fn has_failed(&self) -> bool {
+        let refused = matches!(self.kind, HeadKind::Refusal | HeadKind::Private);
+        refused && (self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS)
+    }
+}
+
+/// What an answer is to those who wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeadKind {
+    /// Will be stored if it arrives whole.
+    Storable,
+    /// Will be stored, but must be validated before every use: for the request that started it only.
+    ValidateAlways,
+    /// Not stored: what the origin itself said (500, 403, 429, …).
+    Refusal,
+    /// Not stored and for one client only.
+    Private,
+}
