@@ -16,7 +16,7 @@ BACKENDS := target/backends
 BACKEND  ?= django next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench setup-backends demo run build test check format lint docs benches bench backends docker
+.PHONY: help setup setup-bench setup-backends demo run build test check format lint docs benches bench backends prometheus docker
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -82,6 +82,11 @@ $(BACKENDS)/next.ready: $(shell find tests/backends/next -type f)
 	cp -R tests/backends/next/. $(BACKENDS)/next
 	cd $(BACKENDS)/next && npm install --no-package-lock && NEXT_TELEMETRY_DISABLED=1 npm run build
 	@touch $@
+
+prometheus: setup ## Check the Prometheus files, against a real Prometheus that scrapes a running Breadbox
+	@tests/install prometheus promtool python3 -- prometheus python3
+	$(CARGO) build --locked
+	tests/prometheus/run.py target/debug/breadbox
 
 docker: ## The container image, IMAGE (default breadbox)
 	docker build --tag $(IMAGE) .

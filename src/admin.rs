@@ -3,9 +3,14 @@
 
 mod answer;
 mod auth;
+mod dashboard;
+mod draft;
+mod explain;
+mod purge;
+mod status;
 
 use crate::config::Admin;
-use crate::metrics::Metrics;
+use crate::render::Engine;
 use answer::{Answer, Request};
 use async_trait::async_trait;
 use http::Response;
@@ -22,13 +27,13 @@ const IO_TIMEOUT: Duration = Duration::from_secs(10);
 /// The admin listener's application.
 pub struct AdminApp {
     token: Option<Arc<str>>,
-    metrics: Arc<Metrics>,
+    engine: Arc<Engine>,
 }
 
 impl AdminApp {
-    /// Answers about these metrics and their health.
-    pub fn new(admin: &Admin, metrics: Arc<Metrics>) -> Self {
-        AdminApp { token: admin.token.clone(), metrics }
+    /// Answers about this engine, and has it do what whoever has the token asks for.
+    pub fn new(admin: &Admin, engine: Arc<Engine>) -> Self {
+        AdminApp { token: admin.token.clone(), engine }
     }
 }
 
@@ -37,10 +42,14 @@ impl ServeHttp for AdminApp {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         session.set_read_timeout(Some(IO_TIMEOUT));
         session.set_write_timeout(Some(IO_TIMEOUT));
-        let refusal = read_body(session).await.err();
+        let body = read_body(session).await;
         let head = session.req_header();
-        let request = Request { method: &head.method, path: head.uri.path(), headers: &head.headers };
-        let answer = refusal.unwrap_or_else(|| answer::answer(&request, self.token.as_deref(), &self.metrics));
+        let request = |body: &[u8]| {
+            let (path, query, target) = (head.uri.path(), head.uri.query(), head.raw_path());
+            let request = Request { method: &head.method, path, query, target, headers: &head.headers, body };
+            answer::answer(&request, self.token.as_deref(), &self.engine)
+        };
+        let answer = body.map_or_else(|refusal| refusal, |body| request(&body));
         answer.into_response(&head.method)
     }
 }

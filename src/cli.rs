@@ -3,8 +3,12 @@
 //! Exit codes: 0 for success, 1 for a failure (a bad configuration among them), 2 for a command line
 //! that makes no sense.
 
+mod admin_client;
 pub mod check;
 pub mod demo;
+pub mod explain;
+pub mod purge;
+mod replay;
 pub mod run;
 mod server;
 
@@ -26,18 +30,22 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Demo(demo::Args),
+    Purge(purge::Args),
+    Explain(explain::Args),
 }
 
 /// Carries out the command that `args` name (the program's own name first) and answers with its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command,
-        Err(refusal) => return explain(&refusal),
+        Err(refusal) => return show(&refusal),
     };
     let result = match command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Demo(args) => demo::demo(&args),
+        Command::Purge(args) => purge::purge(&args, &mut std::io::stdout()),
+        Command::Explain(args) => explain::explain(&args, &mut std::io::stdout()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,7 +54,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Prints help or what is wrong with the arguments.
-fn explain(refusal: &clap::Error) -> ExitCode {
+fn show(refusal: &clap::Error) -> ExitCode {
     // A closed pipe at the other end is nothing that could be reported anywhere.
     let _ = refusal.print();
     ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(2))
@@ -85,6 +93,10 @@ mod tests {
             "breadbox run --origin http://127.0.0.1:3000 --listen 8080",
             "breadbox check proxy.yaml",
             "breadbox demo --config proxy.yaml",
+            "breadbox purge",
+            "breadbox purge --path /a --all",
+            "breadbox explain",
+            "breadbox explain / --offline --admin http://127.0.0.1:9145",
         ] {
             let refusal = Cli::try_parse_from(line.split(' ')).err().expect(line);
             assert_eq!(refusal.exit_code(), 2, "{line}");
@@ -100,8 +112,16 @@ mod tests {
             "breadbox run --origin https://shop.example.com --listen [::]:8080",
             "breadbox check",
             "breadbox check --config shop.yaml",
+            "breadbox check --replay access.log.gz",
             "breadbox demo",
             "breadbox demo --listen 127.0.0.1:0 --admin 127.0.0.1:0",
+            "breadbox purge --path /a --mode delete",
+            "breadbox purge --prefix /a/ --admin http://127.0.0.1:9145 --token t",
+            "breadbox purge --tag a b --config shop.yaml",
+            "breadbox purge --all",
+            "breadbox explain /p --header A:b --header C:d --cookie e=f --config shop.yaml",
+            "breadbox explain http://a.test/ --admin http://127.0.0.1:9145 --token t",
+            "breadbox explain /p --offline",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

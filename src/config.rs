@@ -3,15 +3,19 @@
 
 pub mod file;
 pub mod pattern;
+pub mod purging;
 pub mod route;
+pub mod template;
 pub mod units;
 
 pub use file::{ConfigError, Mistake};
 pub use pattern::NamePatterns;
+pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
     BypassCookies, CacheMode, ClientCacheControl, QueryRule, Respect, Revalidate, Route, RouteId, SetCookie,
     StaleWindows, VaryRule, Window,
 };
+pub use template::Template;
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -40,6 +44,8 @@ pub struct Config {
     pub origins: Vec<Arc<Origin>>,
     /// Where pages are kept.
     pub store: Store,
+    /// Who may purge, and how much of it is remembered.
+    pub purging: Purging,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.

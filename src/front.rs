@@ -12,9 +12,11 @@ mod head_date;
 mod head_update;
 mod listen;
 mod lookup;
+mod purge;
 mod respond;
 mod tunnel;
 
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};
 pub(crate) use listen::{Connections, accept, bind};
+pub(crate) use lookup::explain;

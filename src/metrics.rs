@@ -10,21 +10,26 @@ mod family;
 pub mod health;
 mod observed;
 mod process;
+mod purges;
 mod renders;
 mod requests;
 pub mod result;
 #[cfg(test)]
 mod tests;
+pub mod totals;
 
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
+pub use totals::Totals;
 
-use crate::config::{Config, OriginId, RouteId};
+use crate::config::{Config, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
+use crate::policy::purge;
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
+use purges::Purges;
 use renders::Renders;
 use requests::Requests;
 use std::net::SocketAddr;
@@ -45,6 +50,7 @@ pub struct Metrics {
     connections: Vec<IntGauge>,
     connections_total: IntCounter,
     invalidations: IntCounter,
+    purges: Purges,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
 }
@@ -91,6 +97,7 @@ impl Metrics {
                 "breadbox_invalidations_total",
                 "URIs invalidated by answers to unsafe requests.",
             )?,
+            purges: Purges::new(&registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -143,6 +150,16 @@ impl Metrics {
     /// Counts a URI that an answer to an unsafe request invalidated (RFC 9111 §4.4).
     pub fn invalidated(&self) {
         self.invalidations.inc();
+    }
+
+    /// Counts a rule that somebody purged by.
+    pub fn purged(&self, kind: purge::Kind, mode: PurgeMode) {
+        self.purges.purged(kind, mode);
+    }
+
+    /// Counts a purged page that is rendered again although nobody asked for it.
+    pub fn refreshed_purged(&self) {
+        self.purges.refreshed();
     }
 
     /// Counts a configuration that was taken.

@@ -2,11 +2,14 @@
 //! translate a request in, ask, and carry out what comes back; `now` is always an argument.
 
 pub mod admission;
+pub(crate) mod again;
 pub mod cache_control;
 pub mod cache_status;
 pub(crate) mod connection;
 pub(crate) mod cookies;
 pub mod date;
+pub mod draft;
+pub mod explain;
 pub mod fields;
 pub mod forwarded;
 pub mod freshness;
@@ -18,7 +21,9 @@ pub mod lookup;
 pub mod merge;
 pub mod outcome;
 pub mod page;
+pub mod parameters;
 pub(crate) mod percent;
+pub mod purge;
 pub(crate) mod query;
 pub mod range;
 pub mod render_request;
@@ -37,4 +42,5 @@ pub mod vary;
 pub use fields::Fields;
 pub use key::Key;
 pub use page::{Lifetime, Page, PurgeSeq, Validators};
+pub use purge::{PurgeMemo, Standing};
 pub use time::Timestamp;

@@ -5,23 +5,27 @@
 
 pub mod backoff;
 mod complaints;
+mod failures;
 mod flight;
 mod gate;
 mod mishap;
 mod notices;
 pub mod origin;
 mod page;
+pub(crate) mod purged;
 mod run;
 pub mod scheduler;
 
+pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
 pub(crate) use gate::is_html;
 pub use notices::Notices;
 
 use crate::config::{Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
+use crate::policy::explain::RenderUnderWay;
 use crate::policy::route::{RouteError, RouteTable};
-use crate::policy::{Key, Page, Timestamp};
+use crate::policy::{Key, Page, Standing, Timestamp};
 use crate::store::Store;
 use arc_swap::ArcSwap;
 use backoff::Backoff;
@@ -33,6 +37,7 @@ use scheduler::{Class, Scheduler};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+use tokio::sync::Notify;
 
 const FLIGHT_SHARDS: usize = 64;
 
@@ -67,6 +72,10 @@ pub struct Engine {
     pub(crate) store: Store,
     backoff: Backoff,
     flights: Vec<FlightShard>,
+    /// Wakes whoever renders purged pages again.
+    purged: Notify,
+    /// The last renders that failed.
+    pub(crate) failures: Failures,
     clock: Clock,
 }
 
@@ -143,9 +152,11 @@ impl Engine {
     /// An engine with an empty store.
     pub fn new(setup: Setup) -> Arc<Self> {
         Arc::new(Engine {
-            store: Store::new(&setup.config.store),
+            store: Store::new(&setup.config.store, &setup.config.purging),
             backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
+            purged: Notify::new(),
+            failures: Failures::default(),
             clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
             setup: ArcSwap::from_pointee(setup),
         })
@@ -169,6 +180,12 @@ impl Engine {
     /// Keys that back off now.
     pub(crate) fn backing_off(&self) -> usize {
         self.backoff.len()
+    }
+
+    /// The render of this key that is under way.
+    pub(crate) fn under_way(&self, key: &Key) -> Option<RenderUnderWay> {
+        let flight = Arc::clone(self.shard(key).lock().get(key)?);
+        Some(if flight.has_asked() { RenderUnderWay::Running } else { RenderUnderWay::Waiting })
     }
 
     /// Joins the render of `key` that runs, or starts one. `still_wanted` is asked under the lock
@@ -197,23 +214,24 @@ impl Engine {
         Some(waiter)
     }
 
-    /// Starts a render of a stale page in the background, unless one runs.
+    /// Starts a render of a stale page in the background, unless one runs, and returns it.
     pub(crate) fn refresh(
         self: &Arc<Self>,
         key: &Key,
         still_wanted: impl FnOnce() -> bool,
         order: impl FnOnce() -> Order,
-    ) {
+    ) -> Option<Arc<Flight>> {
         let mut shard = self.shard(key).lock();
         let runs = shard.get(key).is_some_and(|flight| self.may_join(flight));
         if runs || !still_wanted() {
-            return;
+            return None;
         }
         let flight = Flight::new(key.clone(), self.store.purge_seq());
         shard.insert(key.clone(), Arc::clone(&flight));
         drop(shard);
         let popularity = self.store.popularity(key);
-        tokio::spawn(run::fly(Arc::clone(self), flight, order(), Class::Refresh { popularity }));
+        tokio::spawn(run::fly(Arc::clone(self), Arc::clone(&flight), order(), Class::Refresh { popularity }));
+        Some(flight)
     }
 
     /// Halves every popularity.
@@ -228,13 +246,16 @@ impl Engine {
             pages: self.store.pages() as u64,
             capacity: self.store.capacity() as u64,
             evictions: self.store.evictions(),
+            purge_rules: self.store.purge_rules() as u64,
+            purge_rules_merged: self.store.merged_purge_rules(),
         }
     }
 
     /// A render that has seen an older purge sequence than its URI's is not joined, unless it has
     /// not asked the origin yet: then it takes the newer one along.
     fn may_join(&self, flight: &Flight) -> bool {
-        !self.store.is_void(flight.key(), flight.purge_seq()) || flight.catch_up(self.store.purge_seq())
+        let standing = self.store.standing_of_render(flight.key(), flight.purge_seq());
+        standing == Standing::Fine || flight.catch_up(self.store.purge_seq())
     }
 
     fn leave_flights(&self, flight: &Arc<Flight>) {

@@ -11,8 +11,9 @@ mod variants;
 
 pub(crate) use variants::Found;
 
-use crate::config;
-use crate::policy::{Key, Page, PurgeSeq, Timestamp};
+use crate::config::{self, PurgeMode, Purging};
+use crate::policy::purge::Rule;
+use crate::policy::{Key, Page, PurgeSeq, Standing, Timestamp};
 use http::HeaderMap;
 use memory::{Entry, Memory};
 use parking_lot::Mutex;
@@ -40,13 +41,13 @@ pub struct Store {
 
 impl Store {
     /// An empty store.
-    pub fn new(config: &config::Store) -> Self {
+    pub fn new(config: &config::Store, purging: &Purging) -> Self {
         Store {
             memory: Memory::new(config),
             variant_locks: (0..VARIANT_LOCKS).map(|_| Mutex::new(())).collect(),
             uncacheable: Remembered::new(REMEMBERED_KEYS),
             popularity: Popularity::new(POPULAR_KEYS),
-            clock: PurgeClock::new(),
+            clock: PurgeClock::new(purging.max_rules),
         }
     }
 
@@ -74,15 +75,29 @@ impl Store {
         }
     }
 
+    /// What is stored for a request, void or not: for people who ask, never to be served.
+    pub(crate) fn stored(&self, key: &Key, request: &HeaderMap) -> Option<Arc<Page>> {
+        let variants = match self.memory.get(key)? {
+            Entry::Page(page) => return Some(page),
+            Entry::Variants(variants) => variants,
+        };
+        match self.memory.get(variants.select(request)?)? {
+            Entry::Page(page) => Some(page),
+            Entry::Variants(_) => None,
+        }
+    }
+
     /// Keeps `page` in the place of what was stored under its key; of more than `max_variants`
-    /// pages of one URL the least popular leaves. A page that became void while it was rendered must
-    /// not take the place of one that was rendered since, so it is not kept at all.
+    /// pages of one URL the least popular leaves. A page that became void while it was rendered is not
+    /// kept at all, and none takes the place of one that saw a later purge sequence.
     pub(crate) fn put(&self, page: Arc<Page>, max_variants: usize) {
-        if self.is_void(&page.key, page.purge_seq) {
+        let base = page.key.base();
+        let _guard = self.variant_lock(base.as_ref().unwrap_or(&page.key)).lock();
+        let is_older = |there: Arc<Page>| there.purge_seq > page.purge_seq;
+        if self.clock.standing(&page) == Standing::Void || self.get(&page.key).is_some_and(is_older) {
             return;
         }
-        if let Some(base) = page.key.base() {
-            let _guard = self.variant_lock(&base).lock();
+        if let Some(base) = base {
             let known = match self.memory.get(&base) {
                 Some(Entry::Variants(variants)) => variants,
                 _ => Arc::new(Variants::default()),
@@ -92,8 +107,6 @@ impl Store {
                 self.memory.remove(key);
             }
             self.memory.insert(base, Entry::Variants(Arc::new(variants)));
-            self.memory.insert(page.key.clone(), Entry::Page(page));
-            return;
         }
         self.memory.insert(page.key.clone(), Entry::Page(page));
     }
@@ -123,6 +136,11 @@ impl Store {
         self.popularity.estimate(key)
     }
 
+    /// The `n` keys that are asked for most, the most popular first, with their popularity.
+    pub(crate) fn top(&self, n: usize) -> Vec<(Key, u32)> {
+        self.popularity.top(n)
+    }
+
     /// Halves every popularity; to be called every [`popularity::HALF_LIFE`].
     pub(crate) fn let_popularity_fade(&self) {
         self.popularity.age();
@@ -139,9 +157,39 @@ impl Store {
         self.clock.invalidate(uri_hash);
     }
 
-    /// Whether a page or render of this key that carries `seq` is void.
-    pub(crate) fn is_void(&self, key: &Key, seq: PurgeSeq) -> bool {
-        self.clock.is_void(key.uri_hash(), seq)
+    /// The same for all URIs of a path of one host, in the mode that a route names.
+    pub(crate) fn invalidate_path(&self, host: &str, path: &str, mode: PurgeMode) {
+        self.clock.invalidate_path(host, path, mode);
+    }
+
+    /// Purges what these rules name, in renders that have started too.
+    pub(crate) fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
+        self.clock.purge(rules, mode)
+    }
+
+    /// How a page stands after the purges since its render.
+    pub(crate) fn standing(&self, page: &Page) -> Standing {
+        self.clock.standing(page)
+    }
+
+    /// How the page of a render would stand that took this sequence, its tags not being known.
+    pub(crate) fn standing_of_render(&self, key: &Key, seq: PurgeSeq) -> Standing {
+        self.clock.standing_of_render(key, seq)
+    }
+
+    /// Purge rules that are remembered one by one.
+    pub fn purge_rules(&self) -> usize {
+        self.clock.rules()
+    }
+
+    /// Purge rules that had to merge into one that covers more, since the start.
+    pub fn merged_purge_rules(&self) -> u64 {
+        self.clock.merged()
+    }
+
+    /// The `n` most popular keys, the most popular first.
+    pub(crate) fn popular(&self, n: usize) -> Vec<Key> {
+        self.popularity.top(n).into_iter().map(|(key, _)| key).collect()
     }
 
     /// Bytes of pages kept, all overhead counted.
@@ -165,7 +213,7 @@ impl Store {
     }
 
     fn valid(&self, page: Arc<Page>) -> Option<Arc<Page>> {
-        (!self.is_void(&page.key, page.purge_seq)).then_some(page)
+        (self.clock.standing(&page) != Standing::Void).then_some(page)
     }
 
     fn variant_lock(&self, base: &Key) -> &Mutex<()> {

@@ -3,8 +3,8 @@
 
 use breadbox::config::file::known_keys;
 use breadbox::config::{
-    BypassCookies, CacheMode, ClientCacheControl, Config, ConfigError, QueryRule, Respect, Revalidate, Route, Scheme,
-    SetCookie, StaleWindows, Window,
+    BypassCookies, CacheMode, ClientCacheControl, Config, ConfigError, Invalidated, Invalidation, PurgeMode, QueryRule,
+    Respect, Revalidate, Route, Scheme, SetCookie, StaleWindows, Template, Window,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -185,6 +185,9 @@ fn every_key_of_the_file_and_its_listeners_and_origins_is_read() {
     assert_eq!(config.hosts.as_deref(), Some(&["shop.example.com".into(), "api.example.com".into()][..]));
     assert_eq!(config.tracking.iter().collect::<Vec<_>>(), ["utm_*", "ref"]);
     assert_eq!(config.listeners[1].address.to_string(), "[::1]:8081");
+    let purging = &config.purging;
+    assert_eq!(format!("{:?}", purging.from), "[10.0.0.7/32]");
+    assert_eq!((purging.max_rules.get(), purging.refresh), (100, 0));
     let limits = &config.listeners[0].limits;
     assert_eq!((limits.head_timeout, limits.idle_timeout), (millis(1000), millis(2000)));
     assert_eq!((limits.max_head, limits.max_headers), (32 << 10, 50));
@@ -220,10 +223,34 @@ fn every_key_of_a_route_is_read() {
     assert_eq!(route.vary.headers, ["accept-language", "rsc"]);
     assert_eq!(route.vary.cookies, ["currency".into()]);
     assert!(matches!(&route.bypass_cookies, BypassCookies::Names(names) if names.matches("wp_1")));
-    assert_eq!(route.tag_headers, ["x-tags"]);
+    assert_eq!(
+        (route.draft_cookie.as_deref(), &route.tag_headers[..]),
+        (Some("preview"), &["x-tags".parse().expect("a name")][..])
+    );
+    let path = |text: &str, host: Option<&str>| Invalidated::Path { path: template(text), host: host.map(Into::into) };
+    let entry = |what, mode| Invalidation { what, mode };
+    let expected = [
+        entry(path("/sitemap.xml", None), PurgeMode::Delete),
+        entry(path("/feed", Some("api.example.com")), PurgeMode::Stale),
+        entry(Invalidated::Tag(template("products")), PurgeMode::Delete),
+    ];
+    assert_eq!(route.invalidate, expected);
     assert_eq!((route.not_found_ttl, route.uncacheable_ttl), (Duration::from_secs(1), Duration::from_secs(2)));
     assert_eq!((route.max_variants, route.set_cookie), (7, SetCookie::Strip));
     assert_eq!((cache_control(route), route.honour_request_cache_control), ("no-cache", true));
+}
+
+fn template(text: &str) -> Template {
+    Template::parse(text).expect("a template")
+}
+
+#[test]
+fn tags_may_be_a_list_of_those_that_every_page_has() {
+    let routes = "routes: [ { match: \"/p/{id}\", cache: isr, tags: [ \"p-{id}\", p ] } ]";
+    let config = parse(&format!("{MINIMAL}{routes}")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.routes[0].tags, [template("p-{id}"), template("p")]);
+    assert_eq!(config.routes[0].tag_headers, ["cache-tag", "surrogate-key", "xkey"]);
+    assert_eq!(config.routes[0].draft_cookie.as_deref(), Some("__prerender_bypass"));
 }
 
 #[test]
@@ -239,7 +266,11 @@ fn every_other_form_of_a_route_is_read() {
     assert_eq!(from_headers.stale, StaleWindows { while_revalidate: day, if_error: day });
     assert_eq!((never.revalidate, &never.query), (Revalidate::Never, &QueryRule::None));
     assert_eq!(never.respect, Respect { private: true, no_store: false });
-    assert_eq!(off.cache, CacheMode::Off);
+    assert_eq!(
+        (headers.draft_cookie.as_deref(), &headers.tags[..]),
+        (None, &[template("all"), template("headers")][..])
+    );
+    assert_eq!((off.cache, off.invalidate.len()), (CacheMode::Off, 1));
 }
 
 #[test]
@@ -329,13 +360,38 @@ fn mistakes_on_the_command_line_are_said_in_its_terms() {
     assert!(taken.starts_with("breadbox run: --listen: the address is taken by the admin listener; "), "{taken}");
 }
 
+/// Examples that are no `proxy.yaml`.
+const DEPLOYMENTS: [&str; 3] = ["breadbox.service", "compose.yaml", "kubernetes.yaml"];
+
+#[test]
+fn the_manifest_holds_a_valid_configuration_and_asks_the_admin_port() {
+    let text = fs::read_to_string(repository().join("config/examples/kubernetes.yaml")).expect("the manifest");
+    let documents: Vec<serde_yaml::Value> = serde_yaml::Deserializer::from_str(&text)
+        .map(|document| serde::Deserialize::deserialize(document).expect("YAML"))
+        .collect();
+    let inside = documents[0]["data"]["proxy.yaml"].as_str().expect("a configuration");
+    let token = |name: &str| (name == "BREADBOX_ADMIN_TOKEN").then(|| "t".to_owned());
+    let config = Config::parse(inside, Path::new("kubernetes.yaml"), &token).unwrap_or_else(|error| panic!("{error}"));
+    let container = &documents[1]["spec"]["template"]["spec"]["containers"][0];
+    let ports = container["ports"].as_sequence().expect("ports");
+    let port =
+        |name: &str| ports.iter().find(|port| port["name"] == name).and_then(|port| port["containerPort"].as_u64());
+    assert_eq!(port("http"), Some(config.listeners[0].address.port().into()));
+    assert_eq!(port("admin"), Some(config.admin.address.port().into()));
+    for (probe, path) in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz"), ("startupProbe", "/healthz")] {
+        assert_eq!(container[probe]["httpGet"]["path"], path, "{probe}");
+        assert_eq!(container[probe]["httpGet"]["port"], "admin", "{probe}");
+    }
+}
+
 #[test]
 fn the_examples_are_valid_and_warn_of_nothing() {
     let directory = repository().join("config/examples");
     let files: Vec<_> =
         fs::read_dir(directory).expect("the examples").map(|entry| entry.expect("a file").path()).collect();
     assert!(files.len() >= 3);
-    for file in files {
+    let configures_something_else = |file: &PathBuf| DEPLOYMENTS.iter().any(|name| file.ends_with(name));
+    for file in files.into_iter().filter(|file| !configures_something_else(file)) {
         let config = parse_file(&file).unwrap_or_else(|error| panic!("{error}"));
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     }

@@ -13,7 +13,10 @@ mod scenarios {
     mod collapse;
     mod config_errors;
     mod cookies;
+    mod dashboard;
     mod disconnect;
+    mod draft;
+    mod explain;
     mod failures;
     mod harness_itself;
     mod hosts;
@@ -22,6 +25,8 @@ mod scenarios {
     mod memory;
     mod origin_down;
     mod paths;
+    mod purge;
+    mod purge_foreign;
     mod query;
     mod revalidation;
     mod rfc9111;
@@ -37,8 +42,10 @@ mod scenarios {
     mod smuggling;
     mod stale;
     mod streaming;
+    mod tags;
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;
     mod vary;
+    mod write_through;
 }

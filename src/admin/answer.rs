@@ -1,11 +1,16 @@
 //! Which answer a request to the admin listener gets, by method, path and token (RFC 9110 §15.5).
 //! Every answer is `no-store` and none holds anything of the request.
 
-use super::auth::{Access, access};
-use crate::metrics::{self, Health, Metrics, Phase};
+use super::auth::{Access, access, access_by_key};
+use super::{dashboard, draft, explain, purge, status};
+use crate::metrics::{self, Health, Phase};
+use crate::policy::purge::foreign;
+use crate::render::Engine;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use serde::Serialize;
 use serde_json::json;
+use std::sync::Arc;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -13,9 +18,17 @@ const METRICS: HeaderValue = HeaderValue::from_static(metrics::CONTENT_TYPE);
 
 const WHAT_EXISTS: &str = "\
 not found; this listener answers:
-  GET /metrics  every series, for Prometheus
-  GET /healthz  200 while the process works
-  GET /readyz   200 with what is degraded; 503 while starting or stopping
+  GET /               the dashboard
+  GET /metrics        every series, for Prometheus
+  GET /healthz        200 while the process works
+  GET /readyz         200 with what is degraded; 503 while starting or stopping
+  GET /status.json    the numbers of the dashboard
+and with the token:
+  GET /-/explain?url= what would become of a request, and why
+  GET /-/status.json  the numbers with the paths of pages
+  POST /-/purge       purges pages: {\"path\"|\"prefix\"|\"tag\"|\"host\": …} or {\"all\": true}, \"mode\": \"stale\"|\"delete\"
+  POST /-/draft       makes a cookie with which drafts are seen
+  PURGE, BAN          as publishing software sends them
 ";
 const NO_TOKEN: &str = "this needs `admin.token` in proxy.yaml, and none is set\n";
 const WRONG_TOKEN: &str = "this needs `Authorization: Bearer` with the token of `admin.token` in proxy.yaml\n";
@@ -24,7 +37,11 @@ const WRONG_TOKEN: &str = "this needs `Authorization: Bearer` with the token of 
 pub(super) struct Request<'a> {
     pub(super) method: &'a Method,
     pub(super) path: &'a str,
+    pub(super) query: Option<&'a str>,
+    /// The request-target as it came.
+    pub(super) target: &'a [u8],
     pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
 }
 
 /// An answer, before it is known whether its body is wanted.
@@ -32,33 +49,54 @@ pub(super) struct Request<'a> {
 pub(super) struct Answer {
     status: StatusCode,
     content_type: HeaderValue,
-    extra: Option<(HeaderName, HeaderValue)>,
+    extra: Vec<(HeaderName, HeaderValue)>,
     body: Vec<u8>,
 }
 
 /// The answer to this request.
-pub(super) fn answer(request: &Request<'_>, token: Option<&str>, metrics: &Metrics) -> Answer {
+pub(super) fn answer(request: &Request<'_>, token: Option<&str>, engine: &Arc<Engine>) -> Answer {
     // Before anything else, so that without the token nobody learns what is there.
-    if request.path == "/-" || request.path.starts_with("/-/") {
+    let is_foreign = foreign::is_purge(request.method);
+    if is_foreign || request.path == "/-" || request.path.starts_with("/-/") {
+        let by_key = if is_foreign { access_by_key(token, request.headers) } else { Access::Denied };
         return match access(token, request.headers) {
             Access::Closed => Answer::text(StatusCode::FORBIDDEN, NO_TOKEN),
-            Access::Denied => {
-                Answer { extra: Some(challenge()), ..Answer::text(StatusCode::UNAUTHORIZED, WRONG_TOKEN) }
+            Access::Denied if by_key != Access::Granted => {
+                Answer { extra: vec![challenge()], ..Answer::text(StatusCode::UNAUTHORIZED, WRONG_TOKEN) }
             }
-            Access::Granted => Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
+            Access::Denied | Access::Granted => granted(request, token.unwrap_or_default(), engine),
         };
     }
-    let get: fn(&Metrics) -> Answer = match request.path {
-        "/metrics" => |metrics| Answer::new(StatusCode::OK, METRICS, metrics.encode()),
+    let get: fn(&Arc<Engine>) -> Answer = match request.path {
+        "/" => |_| dashboard::page(),
+        "/metrics" => |engine| Answer::new(StatusCode::OK, METRICS, engine.setup().metrics.encode()),
         "/healthz" => |_| Answer::text(StatusCode::OK, "ok\n"),
-        "/readyz" => |metrics| ready(metrics.health()),
+        "/readyz" => |engine| ready(engine.setup().metrics.health()),
+        "/status.json" => |engine| Answer::json(&status::of(engine, status::Detail::Closed)),
         _ => return Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
     };
-    if request.method != Method::GET && request.method != Method::HEAD {
-        let allow = (ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Answer { extra: Some(allow), ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n") };
+    if is_read(request.method) { get(engine) } else { Answer::only("GET, HEAD") }
+}
+
+/// What needs the token and has it.
+fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> Answer {
+    if foreign::is_purge(request.method) {
+        return purge::foreign(request, engine);
     }
-    get(metrics)
+    let is_post = request.method == Method::POST;
+    match request.path {
+        "/-/explain" if is_read(request.method) => explain::answer(request, engine),
+        "/-/status.json" if is_read(request.method) => Answer::json(&status::of(engine, status::Detail::Paths)),
+        "/-/purge" if is_post => purge::purge(request.body, engine),
+        "/-/draft" if is_post => draft::draft(request.body, token, engine.now()),
+        "/-/explain" | "/-/status.json" => Answer::only("GET, HEAD"),
+        "/-/purge" | "/-/draft" => Answer::only("POST"),
+        _ => Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
 }
 
 /// A degraded process still serves better than none, so only one that starts or stops is not ready.
@@ -79,11 +117,35 @@ fn challenge() -> (HeaderName, HeaderValue) {
 }
 
 impl Answer {
-    fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Self {
-        Answer { status, content_type, extra: None, body }
+    pub(super) fn new(status: StatusCode, content_type: HeaderValue, body: Vec<u8>) -> Self {
+        Answer { status, content_type, extra: Vec::new(), body }
     }
 
-    fn text(status: StatusCode, body: &str) -> Self {
+    /// A value as JSON.
+    pub(super) fn json(value: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(value).expect("numbers, texts and lists are always JSON");
+        Answer::new(StatusCode::OK, JSON, body)
+    }
+
+    /// For a request that cannot be carried out; `why` is a sentence.
+    pub(super) fn bad(why: &str) -> Self {
+        Answer { status: StatusCode::BAD_REQUEST, ..Answer::json(&json!({ "error": why })) }
+    }
+
+    /// For a method that the path does not take.
+    fn only(methods: &'static str) -> Self {
+        let allow = (ALLOW, HeaderValue::from_static(methods));
+        let why = format!("only {methods}\n");
+        Answer { extra: vec![allow], ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, &why) }
+    }
+
+    /// With one more field.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.extra.push((name, value));
+        self
+    }
+
+    pub(super) fn text(status: StatusCode, body: &str) -> Self {
         Answer::new(status, TEXT, body.as_bytes().to_vec())
     }
 

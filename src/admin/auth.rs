@@ -16,6 +16,15 @@ pub(super) enum Access {
     Closed,
 }
 
+/// The same for software that knows a purge key and no bearer tokens (WordPress' and Drupal's purgers):
+/// it sends the token as `X-VC-Purge-Key`.
+pub(super) fn access_by_key(token: Option<&str>, headers: &HeaderMap) -> Access {
+    let Some(token) = token.filter(|token| !token.is_empty()) else { return Access::Closed };
+    let mut keys = headers.get_all("x-vc-purge-key").iter();
+    let same = keys.next().is_some_and(|key| bool::from(key.as_bytes().ct_eq(token.as_bytes())));
+    if same && keys.next().is_none() { Access::Granted } else { Access::Denied }
+}
+
 /// Compares the request's bearer token with the configured one; how long that takes tells nothing of
 /// the token but its length.
 pub(super) fn access(token: Option<&str>, headers: &HeaderMap) -> Access {
@@ -55,6 +64,21 @@ mod tests {
         }
         assert_eq!(access(Some("s3cret"), &sent(&[])), Access::Denied);
         assert_eq!(access(Some("s3cret"), &sent(&["Bearer s3cret", "Bearer s3cret"])), Access::Denied);
+    }
+
+    /// A purge key is the token, in one field.
+    #[test]
+    fn a_purge_key_is_the_token() {
+        let keys = |keys: &[&'static str]| -> HeaderMap {
+            keys.iter()
+                .map(|key| (http::HeaderName::from_static("x-vc-purge-key"), HeaderValue::from_static(key)))
+                .collect()
+        };
+        assert_eq!(access_by_key(Some("s3cret"), &keys(&["s3cret"])), Access::Granted);
+        for denied in [&[][..], &["s3cre"], &["s3cret", "s3cret"], &[""]] {
+            assert_eq!(access_by_key(Some("s3cret"), &keys(denied)), Access::Denied);
+        }
+        assert_eq!(access_by_key(Some(""), &keys(&[""])), Access::Closed);
     }
 
     /// Without a token nobody gets in, with an empty one neither.

@@ -1,10 +1,11 @@
 //! The admin listener over a real connection: what each path answers, to whom, and how.
 
 use super::*;
-use crate::config::Limits;
-use crate::config::RouteId;
+use crate::config::{Limits, RouteId};
 use crate::front::{accept, bind, serve};
-use crate::metrics::{Phase, RenderResult};
+use crate::metrics::{Metrics, Phase, RenderResult};
+use crate::policy::testing;
+use crate::render::{Notices, Setup};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,9 +22,12 @@ struct Running {
 
 fn run(token: Option<&str>) -> Running {
     let metrics = Arc::new(Metrics::of_one_route());
+    let mut config = testing::config(vec![testing::route("/")]);
+    config.hosts = Some(vec!["shop.example.com".into()]);
+    let setup = Setup::new(Arc::new(config), metrics.clone(), Notices::new(1)).unwrap();
     let (socket, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let admin = Admin { address, token: token.map(Arc::from) };
-    let app = Arc::new(AdminApp::new(&admin, metrics.clone()));
+    let app = Arc::new(AdminApp::new(&admin, Engine::new(setup)));
     let (stop, stopped) = watch::channel(false);
     let limits = Limits {
         head_timeout: Duration::from_secs(10),
@@ -148,14 +152,62 @@ async fn unknown_paths_and_methods_are_told_what_exists() {
 async fn what_changes_things_needs_the_token() {
     let closed = run(None);
     let open = run(Some("s3cret"));
-    for line in ["POST /-/purge", "GET /-/explain?url=/", "GET /-/", "GET /-"] {
+    for line in ["POST /-/nothing", "GET /-/explain?url=/", "GET /-/status.json", "GET /-/", "GET /-"] {
         assert_eq!(status(&ask(&closed, line, "Authorization: Bearer \r\n", b"").await), "403", "{line}");
         let answer = ask(&open, line, "Authorization: Bearer wrong\r\n", b"").await;
         assert_eq!(status(&answer), "401", "{line}");
         assert!(has_field(&answer, "www-authenticate: Bearer realm=\"breadbox admin\""), "{answer}");
         let answer = ask(&open, line, "Authorization: Bearer s3cret\r\n", b"").await;
-        assert_eq!(status(&answer), "404", "{line}");
+        let there = line.contains("explain") || line.contains("status");
+        assert_eq!(status(&answer), if there { "200" } else { "404" }, "{line}");
     }
+}
+
+/// The token opens the paths that visitors ask for; without it there are numbers and closed sets only.
+#[tokio::test]
+async fn the_status_has_paths_only_with_the_token() {
+    let running = run(Some("t"));
+    let told = |answer: &str| serde_json::from_str::<serde_json::Value>(body(answer)).unwrap();
+    let open = told(&get(&running, "/status.json").await);
+    assert_eq!(open["totals"]["config_generation"], 1.0);
+    assert!(open.get("pages").is_none(), "{open}");
+    let all = told(&ask(&running, "GET /-/status.json", "Authorization: Bearer t\r\n", b"").await);
+    assert_eq!(all["pages"], serde_json::json!([]));
+    assert_eq!(status(&ask(&running, "POST /status.json", "", b"").await), "405");
+}
+
+/// A question is answered as text or JSON; one that makes no sense is told how it would.
+#[tokio::test]
+async fn a_request_is_explained_as_text_or_json() {
+    let running = run(Some("t"));
+    let explain = async |query: &str, accept: &str| {
+        let fields = format!("Authorization: Bearer t\r\nAccept: {accept}\r\n");
+        ask(&running, &format!("GET /-/explain{query}"), &fields, b"").await
+    };
+    let answer = explain("?url=%2F%3Fa%3D1&header=Accept-Language:+de", "text/plain").await;
+    assert!(has_field(&answer, "content-type: text/plain; charset=utf-8"), "{answer}");
+    assert!(
+        body(&answer).contains("GET http://shop.example.com/?a=1\n\nnow      render: nothing is stored"),
+        "{answer}"
+    );
+    let answer = explain("?url=/&cookie=a=1", "*/*").await;
+    let said: serde_json::Value = serde_json::from_str(body(&answer)).unwrap();
+    assert_eq!((&said["now"]["what"], &said["route"]["name"]), (&"render".into(), &"/".into()));
+    assert_eq!(said["key"]["ignored"], serde_json::json!(["cookie a"]));
+    for query in ["", "?url=/&url=/", "?url=nowhere", "?url=/&header=x", "?url=/&cookie=x"] {
+        assert_eq!(status(&explain(query, "*/*").await), "400", "{query}");
+    }
+}
+
+/// The dashboard is one page that may load nothing and talk to nobody but this listener.
+#[tokio::test]
+async fn the_dashboard_has_a_strict_policy() {
+    let running = run(None);
+    let answer = get(&running, "/").await;
+    assert_eq!(status(&answer), "200");
+    assert!(has_field(&answer, "content-type: text/html; charset=utf-8"), "{answer}");
+    let policy = "default-src 'none'; script-src 'sha256-";
+    assert!(answer.contains(policy) && !answer.contains("unsafe-"), "{answer}");
 }
 
 /// A body beyond the bound is refused and its connection closed; one within it is read to its end,
@@ -179,4 +231,26 @@ async fn bodies_are_bounded() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();
     assert!(rest.contains("HTTP/1.1 200") && rest.ends_with("ok\n"), "{rest}");
+}
+
+/// What purges is refused without the token, says what is wrong with it, and which method it takes.
+#[tokio::test]
+async fn purging_needs_the_token_and_a_sentence_that_makes_sense() {
+    let (closed, open) = (run(None), run(Some("s3cret")));
+    let post =
+        |body: &str| (format!("Authorization: Bearer s3cret\r\nContent-Length: {}\r\n", body.len()), body.to_owned());
+    for line in ["POST /-/purge", "POST /-/draft", "PURGE /x", "BAN /", "PURGE /metrics"] {
+        assert_eq!(status(&ask(&closed, line, "Authorization: Bearer \r\n", b"").await), "403", "{line}");
+        assert_eq!(status(&ask(&open, line, "Authorization: Bearer s3cre\r\n", b"").await), "401", "{line}");
+        assert_eq!(status(&ask(&open, line, "X-VC-Purge-Key: s3cre\r\n", b"").await), "401", "{line}");
+    }
+    assert_eq!(status(&ask(&open, "POST /-/purge", "X-VC-Purge-Key: s3cret\r\n", b"").await), "401");
+    assert_eq!(status(&ask(&open, "PURGE /x", "X-VC-Purge-Key: s3cret\r\n", b"").await), "200");
+    let (fields, body) = post("{\"tag\": \"a\"}");
+    assert_eq!(status(&ask(&open, "POST /-/purge", &fields, body.as_bytes()).await), "200");
+    let (fields, body) = post("nonsense");
+    let answer = ask(&open, "POST /-/purge", &fields, body.as_bytes()).await;
+    assert!(status(&answer) == "400" && answer.contains("\"error\":"), "{answer}");
+    let answer = ask(&open, "GET /-/purge", "Authorization: Bearer s3cret\r\n", b"").await;
+    assert!(status(&answer) == "405" && has_field(&answer, "allow: POST"), "{answer}");
 }

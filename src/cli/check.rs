@@ -1,5 +1,5 @@
-//! `breadbox check`: says whether a configuration is right, and everything that is wrong with it at once.
-//! It starts nothing and asks no origin.
+//! `breadbox check`: says whether a configuration is right, and everything that is wrong with it at once; with
+//! `--replay`, what it would have made of an access log. It starts nothing and asks no origin.
 
 use crate::config::Config;
 use std::io::Write;
@@ -11,6 +11,9 @@ pub struct Args {
     /// The configuration.
     #[arg(long, value_name = "FILE", default_value = super::run::DEFAULT_CONFIG)]
     config: PathBuf,
+    /// Replay this access log (combined format, also .gz; - for standard input) against the configuration.
+    #[arg(long, value_name = "LOG")]
+    replay: Option<PathBuf>,
 }
 
 /// Loads the configuration and describes it on `out`. Fails with every mistake in it.
@@ -25,7 +28,10 @@ pub(super) fn check(args: &Args, out: &mut impl Write) -> anyhow::Result<()> {
     for warning in &config.warnings {
         writeln!(out, "warning: {warning}")?;
     }
-    Ok(())
+    match &args.replay {
+        Some(log) => super::replay::replay(&config, log, out),
+        None => Ok(()),
+    }
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -43,7 +49,7 @@ mod tests {
         let path = folder.path().join("proxy.yaml");
         std::fs::write(&path, yaml).expect("a file can be written there");
         let mut out = Vec::new();
-        check(&Args { config: path }, &mut out).map_err(|error| error.to_string())?;
+        check(&Args { config: path, replay: None }, &mut out).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(out).expect("text"))
     }
 
@@ -76,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_an_error_that_names_it() {
-        let missing = Args { config: PathBuf::from("/nowhere/at/all.yaml") };
+        let missing = Args { config: PathBuf::from("/nowhere/at/all.yaml"), replay: None };
         let said = check(&missing, &mut Vec::new()).expect_err("there is no such file").to_string();
         assert!(said.contains("/nowhere/at/all.yaml"), "{said}");
     }

@@ -5,6 +5,7 @@ use crate::admin::AdminApp;
 use crate::config::{Config, Limits};
 use crate::front::{self, Connections, Proxy};
 use crate::metrics::Metrics;
+use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
 use pingora::apps::HttpServerApp;
@@ -80,6 +81,7 @@ impl Server {
         let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
         observe(&engine, &metrics);
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
+        tokio::spawn(refresh_purged(Arc::clone(&engine)));
         let (stop, stopping) = watch::channel(false);
         let connections = Arc::new(Connections::default());
         let mut signals = Signals::new()?;
@@ -103,7 +105,7 @@ impl Server {
         }
         let (socket, address) = bind(config.admin.address)?;
         announce("admin", address);
-        let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&metrics)));
+        let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
         let admin_stop = stopping.clone();
         let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |stream, _| {
             let (app, stopping) = (Arc::clone(&app), admin_stop.clone());

@@ -14,6 +14,7 @@ mod mistake;
 mod names;
 mod origins;
 mod patterns;
+mod purging;
 mod routes;
 mod schema;
 mod tracking;
@@ -97,6 +98,7 @@ fn config(root: &At<'_>) -> Config {
         admin,
         origins,
         store: store(&keys.key("store").section(&schema::STORE)),
+        purging: purging::purging(&keys),
         tracking,
         routes,
         warnings: Vec::new(),

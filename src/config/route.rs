@@ -1,6 +1,6 @@
 //! One route of `proxy.yaml`: which paths it takes and by which rules their pages are kept.
 
-use super::{NamePatterns, OriginId};
+use super::{Invalidation, NamePatterns, OriginId, Template};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,15 @@ pub struct Route {
     pub vary: VaryRule,
     /// Cookies that make a request a bypass.
     pub bypass_cookies: BypassCookies,
+    /// The cookie by which an editor asks for drafts, which neither read nor write the cache.
+    /// Default `__prerender_bypass`, which Next.js sets; `None`: no cookie of the origin's does.
+    pub draft_cookie: Option<Box<str>>,
     /// Fields of answers that carry tags; taken off before a client sees them.
     pub tag_headers: Vec<HeaderName>,
+    /// Tags that every page of the route has besides.
+    pub tags: Vec<Template>,
+    /// What a successful unsafe request through the route purges besides its own URI.
+    pub invalidate: Vec<Invalidation>,
     /// How long a 404 or 410 is fresh. Default 10 s; not with lifetimes from headers that are named.
     pub not_found_ttl: Duration,
     /// How long a key is remembered as uncacheable. Default 10 s.

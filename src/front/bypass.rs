@@ -8,6 +8,8 @@ use crate::policy::admission::{self, Incoming};
 use crate::policy::forwarded;
 use crate::policy::hop_by_hop;
 use crate::policy::outcome::Served;
+use crate::policy::parameters;
+use crate::policy::target::Target;
 use crate::render::origin::OriginClient;
 use crate::render::{Engine, is_html};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
@@ -122,6 +124,12 @@ fn invalidate(engine: &Engine, session: &Session, response: &ResponseHeader, ctx
     {
         engine.store.invalidate(hash);
         ctx.setup.metrics.invalidated();
+    }
+    if let (Some(id), Ok(Target::Resource(resource))) = (ctx.route, Target::parse(&forward.plan.target)) {
+        for changed in parameters::changed(ctx.setup.route(id), &resource.path) {
+            engine.write_through(&forward.plan.host, changed);
+            ctx.setup.metrics.invalidated();
+        }
     }
 }
 

@@ -5,10 +5,12 @@ use super::guard::Guarded;
 use super::head_check;
 use super::head_update::ForwardedHead;
 use super::lookup::{Lookup, Next};
+use super::purge;
 use super::respond;
 use crate::config::{Limits, OriginId, RouteId, Scheme};
 use crate::policy::Timestamp;
 use crate::policy::admission::{Admission, Bypass, BypassReason, Incoming, Wanted, admit};
+use crate::policy::draft;
 use crate::policy::outcome::{Outcome, Served};
 use crate::render::origin::Turn;
 use crate::render::scheduler::Permit;
@@ -94,6 +96,16 @@ impl Ctx {
         }
     }
 
+    /// The request goes to the origin as it is and was never looked up.
+    fn bypass(&mut self, forward: Forward) {
+        let reason = forward.plan.reason;
+        self.route = forward.plan.route;
+        self.outcome.served = Served::Bypass;
+        self.outcome.forwarded = Some(reason.forwarded());
+        self.outcome.detail = (reason != BypassReason::Method).then(|| reason.as_str());
+        self.forward = Some(forward);
+    }
+
     /// The time now: what `Age` is told by.
     pub(super) fn now_at_edge(&self) -> Timestamp {
         self.arrived.later(self.started.elapsed())
@@ -113,6 +125,11 @@ impl Forward {
     pub(super) fn of_wanted(wanted: &Wanted, reason: BypassReason) -> Self {
         Forward { origin: wanted.origin, plan: wanted.bypass(reason), head: None }
     }
+}
+
+/// Whether an editor asks, whose cookie the admin listener has signed.
+fn is_draft(ctx: &Ctx, session: &Session) -> bool {
+    ctx.sent_cookie && draft::is_draft(ctx.setup.config.admin.token.as_deref(), &session.req_header().headers, ctx.now)
 }
 
 impl Proxy {
@@ -189,16 +206,20 @@ impl ProxyHttp for Proxy {
         if let Err(bad) = self.check_head(session) {
             return self.refuse(session, ctx, bad.status, bad.reason).await;
         }
+        if purge::is_meant_for_us(&ctx.setup.config, session) {
+            return purge::answer(&self.engine, session, ctx).await;
+        }
         match admit(&ctx.setup.config, &ctx.setup.routes, &self.incoming(session)) {
             Admission::Malformed(why) => self.refuse(session, ctx, StatusCode::BAD_REQUEST, why).await,
             Admission::Misdirected => self.refuse(session, ctx, StatusCode::MISDIRECTED_REQUEST, "host").await,
+            Admission::Lookup(wanted) if is_draft(ctx, session) => {
+                let forward = Forward::of_wanted(&wanted, BypassReason::Draft);
+                ctx.bypass(forward);
+                Ok(false)
+            }
             Admission::Lookup(wanted) => self.look_up(session, ctx, &wanted).await,
             Admission::Bypass(plan) => {
-                ctx.route = plan.route;
-                ctx.outcome.served = Served::Bypass;
-                ctx.outcome.forwarded = Some(plan.reason.forwarded());
-                ctx.outcome.detail = (plan.reason != BypassReason::Method).then(|| plan.reason.as_str());
-                ctx.forward = Some(Forward { origin: plan.origin, plan, head: None });
+                ctx.bypass(Forward { origin: plan.origin, plan, head: None });
                 Ok(false)
             }
         }

@@ -1,5 +1,9 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
+mod explain;
+
+pub(crate) use explain::explain;
+
 use super::handler::{Ctx, Forward};
 use super::head_update::ForwardedHead;
 use super::respond;
@@ -9,7 +13,7 @@ use crate::policy::cache_control::RequestDirectives;
 use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
-use crate::policy::{Key, Page, Timestamp, freshness, render_request, vary};
+use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
 use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
@@ -64,7 +68,7 @@ impl<'a> Lookup<'a> {
                 ctx.now = self.engine.now();
             }
             let seen = self.look();
-            let verdict = self.decide(&seen, ctx);
+            let verdict = self.decide(&seen, ctx.now);
             let page = seen.page.clone();
             match (verdict, page) {
                 (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
@@ -119,16 +123,17 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    fn decide(&self, seen: &Seen, ctx: &Ctx) -> Verdict {
+    fn decide(&self, seen: &Seen, now: Timestamp) -> Verdict {
         let page = seen.page.as_deref();
-        let (wish, only_if_cached) = self.wish(page, ctx.now);
+        let (wish, only_if_cached) = self.wish(page, now);
         let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, &self.headers));
         let state = KeyState {
-            uncacheable: self.engine.store.is_uncacheable(&seen.flight, ctx.now),
-            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, ctx.now),
+            uncacheable: self.engine.store.is_uncacheable(&seen.flight, now),
+            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, now),
             only_if_cached,
+            standing: page.map(|page| self.engine.store.standing(page)).unwrap_or_default(),
         };
-        lookup::decide(page, seen.missing, wish, varies, &state, ctx.now)
+        lookup::decide(page, seen.missing, wish, varies, &state, now)
     }
 
     /// What the client's own directives ask for, and whether it wants nothing but what is stored.
@@ -157,12 +162,12 @@ impl<'a> Lookup<'a> {
     }
 
     fn join_or_start(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) -> Option<Waiter> {
-        let still_wanted = || self.decide(&self.look(), ctx) == verdict;
+        let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
         self.engine.join_or_start(&seen.flight, still_wanted, || self.order(seen, ctx))
     }
 
     fn refresh(&self, seen: &Seen, ctx: &Ctx) {
-        let still_wanted = || self.decide(&self.look(), ctx) == Verdict::Stale(Refresh::Start);
+        let still_wanted = || self.decide(&self.look(), ctx.now) == Verdict::Stale(Refresh::Start);
         self.engine.refresh(&seen.flight, still_wanted, || self.order(seen, ctx));
     }
 
@@ -186,7 +191,8 @@ impl<'a> Lookup<'a> {
         if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
             told = waiter.whole().await;
         }
-        let stale = seen.page.clone().filter(|_| otherwise == Otherwise::StalePage);
+        let is_void = |page: &Page| self.engine.store.standing(page) == Standing::Void;
+        let stale = seen.page.clone().filter(|page| otherwise == Otherwise::StalePage && !is_void(page));
         match told {
             Told::Page(page) => self.landed(session, ctx, &waiter, &page).await,
             Told::Stream(head) => {
@@ -262,7 +268,10 @@ impl<'a> Lookup<'a> {
         ctx.outcome.served = served;
         ctx.outcome.forwarded = None;
         ctx.outcome.collapsed = false;
-        ctx.outcome.fresh_until = page.lifetime.has_ttl.then_some(page.lifetime.fresh_until);
+        // A page that a purge made stale has time left on paper only.
+        let until = page.lifetime.fresh_until;
+        let counts = page.lifetime.has_ttl && (served == Served::Hit || until <= ctx.now);
+        ctx.outcome.fresh_until = counts.then_some(until);
         ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
         respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)

@@ -228,7 +228,11 @@ fn with_tracking(head: &mut ResponseHeader, tracking: Option<&str>) -> pingora::
     Ok(())
 }
 
-async fn send(
+/// Writes a response whose body is here.
+///
+/// # Errors
+/// When the client has gone.
+pub(super) async fn send(
     session: &mut Session,
     ctx: &mut Ctx,
     head: ResponseHeader,

@@ -66,6 +66,15 @@ impl Health {
         self.reasons_at(self.since.elapsed())
     }
 
+    /// The origins that degrade the process, with how many of their renders failed in a row.
+    pub fn failing(&self) -> Vec<(Arc<str>, u64)> {
+        let now = self.since.elapsed();
+        let failing = |(name, cell): &(Arc<str>, AtomicU64)| {
+            Some((Arc::clone(name), failures_of_degraded(cell.load(Relaxed), now)?))
+        };
+        self.origins.iter().filter_map(failing).collect()
+    }
+
     pub(super) fn set_reload_refused(&self, refused: bool) {
         self.reload_refused.store(refused, Relaxed);
     }

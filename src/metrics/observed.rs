@@ -18,6 +18,10 @@ pub struct StoreReading {
     pub capacity: u64,
     /// Pages that had to go to make room, since the start.
     pub evictions: u64,
+    /// Purge rules that are remembered one by one.
+    pub purge_rules: u64,
+    /// Purge rules that merged into one that covers more, since the start.
+    pub purge_rules_merged: u64,
 }
 
 type StoreSource = Box<dyn Fn() -> StoreReading + Send>;
@@ -34,6 +38,8 @@ struct Inner {
     capacity: Desc,
     evictions: Desc,
     backoff_keys: Desc,
+    purge_rules: Desc,
+    purge_rules_merged: Desc,
 }
 
 #[derive(Default)]
@@ -51,6 +57,12 @@ impl Observed {
             capacity: desc("breadbox_store_capacity_bytes", "Bytes of pages that memory may hold.", &[]),
             evictions: desc("breadbox_store_evictions_total", "Pages that went to make room for others.", &[]),
             backoff_keys: desc("breadbox_backoff_keys", "Keys that wait after a failed render.", &[]),
+            purge_rules: desc("breadbox_purge_rules", "Purge rules that are remembered one by one.", &[]),
+            purge_rules_merged: desc(
+                "breadbox_purge_rules_merged_total",
+                "Purge rules that merged into one that covers more, because there were too many.",
+                &[],
+            ),
         }))
     }
 
@@ -66,7 +78,15 @@ impl Observed {
 impl Collector for Observed {
     fn desc(&self) -> Vec<&Desc> {
         let inner = &*self.0;
-        vec![&inner.bytes, &inner.pages, &inner.capacity, &inner.evictions, &inner.backoff_keys]
+        vec![
+            &inner.bytes,
+            &inner.pages,
+            &inner.capacity,
+            &inner.evictions,
+            &inner.backoff_keys,
+            &inner.purge_rules,
+            &inner.purge_rules_merged,
+        ]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -81,6 +101,8 @@ impl Collector for Observed {
             gauge(&inner.capacity, store.capacity),
             family(&inner.evictions, MetricType::COUNTER, vec![counter(&[], store.evictions as f64)]),
             gauge(&inner.backoff_keys, backoff_keys),
+            gauge(&inner.purge_rules, store.purge_rules),
+            family(&inner.purge_rules_merged, MetricType::COUNTER, vec![counter(&[], store.purge_rules_merged as f64)]),
         ]
     }
 }

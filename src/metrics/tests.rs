@@ -79,7 +79,7 @@ fn a_scrape_shows_what_was_counted() {
     metrics.request(Some(RouteId(0)), &outcome(Served::Miss, true), 11, Duration::from_millis(600));
     metrics.request(None, &outcome(Served::Bypass, false), 0, Duration::from_secs(60));
     metrics.render(RouteId(1), RenderResult::Timeout, Duration::from_secs(2));
-    metrics.observe_store(|| StoreReading { bytes: 5, pages: 4, capacity: 3, evictions: 2 });
+    metrics.observe_store(|| StoreReading { bytes: 5, pages: 4, capacity: 3, evictions: 2, ..StoreReading::default() });
     metrics.observe_backoff_keys(|| 9);
     let waiting = metrics.render_waits(OriginId(0));
     let _connection = metrics.connection(2);
@@ -136,7 +136,7 @@ fn names_obey_the_rules() {
             assert!(!name.contains(unit), "{name}");
         }
         for label in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
-            let known = ["route", "outcome", "origin", "result", "listener", "version"];
+            let known = ["route", "outcome", "origin", "result", "listener", "version", "kind", "mode"];
             assert!(known.contains(&label.name()), "{name}: {}", label.name());
         }
     }

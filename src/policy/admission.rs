@@ -253,7 +253,7 @@ fn check_route(route: &Route, headers: &HeaderMap) -> Result<(), BypassReason> {
         return Err(BypassReason::Off);
     }
     let cookies = Cookies::of(headers);
-    if cookies.ask_for_a_draft() {
+    if cookies.ask_for_a_draft(route.draft_cookie.as_deref()) {
         return Err(BypassReason::Draft);
     }
     if cookies.make_a_bypass(&route.bypass_cookies) {

@@ -8,9 +8,6 @@ use crate::config::BypassCookies;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// Set by Next.js for editors in draft mode, whose pages are theirs alone.
-const DRAFT_MODE: &[u8] = b"__prerender_bypass";
-
 /// The `Cookie` fields of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cookies<'a>(&'a HeaderMap);
@@ -32,9 +29,15 @@ impl<'a> Cookies<'a> {
         }
     }
 
-    /// Whether the request is one of an editor in Next.js' draft mode.
-    pub(crate) fn ask_for_a_draft(self) -> bool {
-        self.loose_pairs().any(|(name, _)| name == DRAFT_MODE)
+    /// Whether the request is one of an editor in draft mode, whose pages are his alone: it carries
+    /// the cookie of this name.
+    pub(crate) fn ask_for_a_draft(self, cookie: Option<&str>) -> bool {
+        cookie.is_some_and(|cookie| self.loose_pairs().any(|(name, _)| name == cookie.as_bytes()))
+    }
+
+    /// The values of the cookies called `name`.
+    pub(crate) fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.pairs().filter(move |(found, _)| *found == name.as_bytes()).filter_map(|(_, value)| value)
     }
 
     /// The cookies called `name` as they are sent to an origin, in their order: `name=1; name=2`.
@@ -60,6 +63,11 @@ impl<'a> Cookies<'a> {
             return None;
         }
         HeaderValue::from_bytes(&sent.join(&b"; "[..])).ok()
+    }
+
+    /// The names as they stand, in their order.
+    pub(crate) fn names(self) -> impl Iterator<Item = &'a [u8]> {
+        self.pairs().map(|(name, _)| name)
     }
 
     /// Names and values; a pair without `=` has a name only.
@@ -130,7 +138,8 @@ mod tests {
         }
         assert!(!Cookies::of(&headers(&[" ; "])).make_a_bypass(&BypassCookies::Any));
         assert!(!Cookies::of(&headers(&["a=1"])).make_a_bypass(&BypassCookies::None));
-        assert!(Cookies::of(&headers(&["x=1; __prerender_bypass=abc"])).ask_for_a_draft());
+        assert!(Cookies::of(&headers(&["x=1; __prerender_bypass=abc"])).ask_for_a_draft(Some("__prerender_bypass")));
+        assert!(!Cookies::of(&headers(&["x=1; __prerender_bypass=abc"])).ask_for_a_draft(None));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use crate::config::Scheme;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The identity of a page. Cheap to clone; equality compares every byte, never only the hash.
 #[derive(Clone, Debug)]
@@ -85,6 +85,16 @@ impl Key {
         &self.bytes[self.base_len..]
     }
 
+    /// The components of the variant, read back.
+    pub fn variant_components(&self) -> Vec<Option<&[u8]>> {
+        let mut rest = self.variant_bytes();
+        let mut components = Vec::new();
+        while !rest.is_empty() {
+            components.push(read_frame(&mut rest));
+        }
+        components
+    }
+
     /// A hash of all bytes, the same in every process and known to everybody: good for naming a page
     /// in a log, on a disk or among replicas. It is no defence: a table of pages compares bytes and
     /// places them by [`Hash`], which feeds every byte to the table's own, seeded hasher.
@@ -101,9 +111,9 @@ impl Key {
     /// The components of the URI, read back.
     pub fn uri(&self) -> KeyUri<'_> {
         let mut rest = &self.bytes[..self.uri_len];
-        let host = read_frame(&mut rest).expect("a key begins with its host");
-        let path = read_frame(&mut rest).expect("a path stands behind the host");
-        let query = read_frame(&mut rest);
+        let host = read_text(&mut rest).expect("a key begins with its host");
+        let path = read_text(&mut rest).expect("a path stands behind the host");
+        let query = read_text(&mut rest);
         let scheme = if self.bytes[self.uri_len] == 1 { Scheme::Https } else { Scheme::Http };
         KeyUri { scheme, host, path, query }
     }
@@ -112,6 +122,11 @@ impl Key {
 /// [`Key::uri_hash`] of the pages of a URI, in whatever scheme.
 pub fn uri_hash(host: &str, path: &str, query: Option<&str>) -> u64 {
     xxh3_64(&uri_bytes(host, path, query))
+}
+
+/// A hash that all URIs of a path on a host have in common, whatever their queries.
+pub fn path_hash(host: &str, path: &str) -> u64 {
+    xxh3_64_with_seed(path.as_bytes(), xxh3_64(host.as_bytes()))
 }
 
 fn uri_bytes(host: &str, path: &str, query: Option<&str>) -> Vec<u8> {
@@ -130,7 +145,11 @@ fn frame(component: Option<&[u8]>, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(component);
 }
 
-fn read_frame<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+fn read_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    read_frame(rest).map(|component| std::str::from_utf8(component).expect("the components of a URI were strings"))
+}
+
+fn read_frame<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, behind) = rest.split_first_chunk::<LENGTH>()?;
     if *length == ABSENT {
         *rest = behind;
@@ -139,7 +158,7 @@ fn read_frame<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     let length = usize::try_from(u32::from_le_bytes(*length)).expect("a u32 fits");
     let (component, behind) = behind.split_at(length);
     *rest = behind;
-    Some(std::str::from_utf8(component).expect("the components of a URI were strings"))
+    Some(component)
 }
 
 impl PartialEq for Key {
@@ -209,6 +228,7 @@ mod tests {
             let key = key(&one);
             let read = key.uri();
             prop_assert_eq!((read.host, read.path, read.query), (&**host, &**path, query.as_deref()));
+            prop_assert_eq!(key.variant_components(), one.4.iter().map(Option::as_deref).collect::<Vec<_>>());
         }
     }
 }

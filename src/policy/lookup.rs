@@ -5,6 +5,7 @@
 
 use super::outcome::Forwarded;
 use super::page::{Lifetime, Page};
+use super::purge::Standing;
 use super::time::Timestamp;
 
 /// What the client's own directives ask for (RFC 9111 §5.2.1), where the route honours them.
@@ -30,6 +31,8 @@ pub struct KeyState {
     pub backing_off_until: Option<Timestamp>,
     /// The client asked not to be forwarded (`only-if-cached`).
     pub only_if_cached: bool,
+    /// How the page stands after the purges since its render.
+    pub standing: Standing,
 }
 
 /// What to do with a request.
@@ -123,6 +126,22 @@ impl Freshness {
             Freshness::Expired
         }
     }
+
+    /// How fresh it is after the purges since its render: a page that one made stale is not fresh,
+    /// and what it may be used for is what its windows allow a stale page.
+    fn standing(lifetime: &Lifetime, standing: Standing, now: Timestamp) -> Freshness {
+        let unpurged = Freshness::of(lifetime, now);
+        let fresh_until = lifetime.fresh_until;
+        // Windows of a page that is fresh for ever end where it does and say nothing.
+        let may = |window: Timestamp| window > fresh_until || fresh_until == Timestamp::FOREVER;
+        match (standing, unpurged) {
+            (Standing::Void, _) => Freshness::Expired,
+            (Standing::Stale, Freshness::Fresh) if may(lifetime.while_revalidate_until) => Freshness::WhileRevalidate,
+            (Standing::Stale, Freshness::Fresh) if may(lifetime.if_error_until) => Freshness::IfError,
+            (Standing::Stale, Freshness::Fresh) => Freshness::Expired,
+            (Standing::Fine | Standing::Stale, unpurged) => unpurged,
+        }
+    }
 }
 
 /// Decides. `page` is what is stored for the key and not void; `missing` says why there is none.
@@ -141,7 +160,7 @@ pub fn decide(
         return Verdict::Bypass(BypassDetail::Unstored);
     }
     let Some(page) = page else { return without_page(missing, state, now) };
-    let freshness = Freshness::of(&page.lifetime, now);
+    let freshness = Freshness::standing(&page.lifetime, state.standing, now);
     match (freshness, wish) {
         (Freshness::Fresh, ClientWish::Anything | ClientWish::StaleAllowed) => Verdict::Fresh,
         (Freshness::WhileRevalidate, ClientWish::Anything) => Verdict::Stale(refresh(state, now)),

@@ -62,6 +62,8 @@ pub struct Page {
     pub tags: Box<[Box<str>]>,
     /// The purge sequence that its render saw before it connected.
     pub purge_seq: PurgeSeq,
+    /// How it stood when it was last compared with the purges since.
+    pub purge_memo: super::PurgeMemo,
     /// Field names of the response's `Vary`, lower case, that select this page among its variants
     /// (only on `cache: headers`; RFC 9111 §4.1), with the normalised values its request had.
     pub selecting: Box<[super::vary::Selecting]>,

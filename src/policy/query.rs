@@ -70,6 +70,32 @@ pub(crate) fn counted(
     })
 }
 
+/// Every parameter of `raw` in its normal form and what it counts for, in the order in which they came: what
+/// [`counted`] counted, for people who ask why. No more than are looked at.
+pub(crate) fn weighed(
+    raw: Option<&[u8]>,
+    rule: &QueryRule,
+    tracking: &NamePatterns,
+    rsc: RscParameter,
+) -> Vec<Weighed> {
+    let weighed = |parameter: Parameter<'_>| {
+        let weight = weigh(&parameter.name, rule, tracking, rsc);
+        Weighed { name: parameter.name.into_owned(), normal: parameter.normal, weight }
+    };
+    parameters(raw).take(MAX_PARAMETERS).map(weighed).collect()
+}
+
+/// A parameter and what it counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Weighed {
+    /// As an origin reads it.
+    pub(crate) name: String,
+    /// Name, `=` and value in their normal forms.
+    pub(crate) normal: String,
+    /// What it counts for.
+    pub(crate) weight: Weight,
+}
+
 /// One parameter between two `&`.
 struct Parameter<'a> {
     /// As an origin reads it.
@@ -95,9 +121,14 @@ fn parameters(raw: Option<&[u8]>) -> impl Iterator<Item = Parameter<'_>> {
     })
 }
 
-enum Weight {
+/// What a parameter counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// It is part of the key and sent to the origin.
     Counts,
+    /// A tracking parameter: neither, but a redirect gets it appended.
     Tracking,
+    /// Neither.
     Nothing,
 }
 
@@ -183,6 +214,19 @@ mod tests {
         assert_eq!(counted.rsc, ["_rsc=abc", "_rsc=d"]);
         assert_eq!(sent("_rsc=abc", QueryRule::All), None);
         assert_eq!(sent("_rsc=abc", QueryRule::Only(vec!["_rsc".into()])), None);
+    }
+
+    #[test]
+    fn what_is_weighed_is_what_was_counted() {
+        let rule = QueryRule::Only(vec!["b".into(), "a".into()]);
+        let raw = "b=2&utm_source=x&c=3&a=%31&_rsc=1";
+        let weighed = weighed(Some(raw.as_bytes()), &rule, &NamePatterns::new(["utm_*"]), RscParameter::NeverCounts);
+        let weights: Vec<_> = weighed.iter().map(|one| (&*one.normal, one.weight)).collect();
+        let (counts, tracking, nothing) = (Weight::Counts, Weight::Tracking, Weight::Nothing);
+        let expected =
+            [("b=2", counts), ("utm_source=x", tracking), ("c=3", nothing), ("a=1", counts), ("_rsc=1", nothing)];
+        assert_eq!(weights, expected);
+        assert_eq!(sent(raw, rule).as_deref(), Some("a=1&b=2"));
     }
 
     #[test]

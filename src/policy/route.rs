@@ -6,7 +6,10 @@
 //! catch-all in one place. So catch-alls of one depth share a router of their own, in which nothing
 //! can collide, and the best of the routers' answers wins.
 
+mod candidates;
 mod pattern;
+
+pub use candidates::{Candidate, candidates};
 
 use super::host::Host;
 use crate::config::{Config, RouteId};

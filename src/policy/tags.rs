@@ -2,6 +2,8 @@
 //! or whitespace in the fields that the route names.
 
 use super::fields::Fields;
+use super::parameters;
+use crate::config::Route;
 use http::HeaderName;
 
 /// Bytes of a tag. A longer one is dropped, and counted.
@@ -20,10 +22,26 @@ pub struct Tags {
     pub dropped: usize,
 }
 
+/// The tags of an answer: those that its route gives every page of the path, then those of the
+/// fields that the route names.
+pub fn of_answer(route: &Route, path: &str, fields: &Fields) -> Tags {
+    with_own(parameters::tags(route, path), &route.tag_headers, fields)
+}
+
+/// Whether an answer has any of the fields that the route names.
+pub fn are_stated(route: &Route, fields: &Fields) -> bool {
+    route.tag_headers.iter().any(|name| fields.contains(name))
+}
+
 /// Reads the tags from the fields called `headers`, in the order of the list.
 pub fn parse(headers: &[HeaderName], fields: &Fields) -> Tags {
-    let mut kept: Vec<Box<str>> = Vec::new();
-    let mut dropped = 0;
+    with_own(Vec::new(), headers, fields)
+}
+
+fn with_own(own: Vec<String>, headers: &[HeaderName], fields: &Fields) -> Tags {
+    let named = own.len();
+    let mut kept: Vec<Box<str>> = own.into_iter().filter(|tag| tag.len() <= MAX_TAG_BYTES).map(Into::into).collect();
+    let mut dropped = named - kept.len();
     let values = headers.iter().flat_map(|name| fields.get_all(name));
     let words = values.flat_map(|value| value.as_bytes().split(|byte| matches!(byte, b',' | b' ' | b'\t')));
     for word in words.filter(|word| !word.is_empty()) {
@@ -40,6 +58,7 @@ pub fn parse(headers: &[HeaderName], fields: &Fields) -> Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Template;
     use crate::policy::sample::fields;
     use proptest::prelude::*;
 
@@ -62,6 +81,19 @@ mod tests {
         assert_eq!(read(&[("cache-tag", &format!("{long} a"))]), Tags { kept: ["a".into()].into(), dropped: 1 });
         let tags = read(&[("cache-tag", &many.join(","))]);
         assert_eq!((tags.kept.len(), tags.dropped), (MAX_TAGS, 5));
+    }
+
+    #[test]
+    fn the_routes_own_tags_come_first_and_only_long_ones_are_dropped() {
+        let mut route = crate::policy::testing::route("/p/{id}");
+        route.tag_headers = vec![HeaderName::from_static("cache-tag")];
+        route.tags = vec![Template::parse("p-{id}").unwrap(), Template::parse("p").unwrap()];
+        let many: Vec<String> = (0..MAX_TAGS).map(|n| n.to_string()).collect();
+        let tags = of_answer(&route, "/p/7", &fields(&[("cache-tag", &many.join(","))]));
+        assert!(tags.kept.contains(&"p-7".into()) && tags.kept.contains(&"p".into()));
+        assert_eq!((tags.kept.len(), tags.dropped), (MAX_TAGS, 2));
+        let long = format!("/p/{}", "x".repeat(MAX_TAG_BYTES));
+        assert_eq!(of_answer(&route, &long, &fields::<&str>(&[])), Tags { kept: ["p".into()].into(), dropped: 1 });
     }
 
     proptest! {

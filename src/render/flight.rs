@@ -154,6 +154,11 @@ impl Flight {
         self.purge_seq.fetch_max(now().0, Ordering::SeqCst);
     }
 
+    /// Whether the origin has been asked.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asks.load(Ordering::SeqCst)
+    }
+
     /// The request that started the render waits for it too.
     pub(crate) fn start(self: &Arc<Self>) -> Waiter {
         self.state.lock().starter_waits = true;
@@ -215,6 +220,11 @@ impl Flight {
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Waits until the render is over, however it ended.
+    pub(crate) async fn ended(&self) {
+        self.wait(|state| state.end.is_some().then_some(())).await;
     }
 
     /// Whether an answer has been told.

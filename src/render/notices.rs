@@ -4,6 +4,7 @@
 use crate::config::{CacheMode, Config, RouteId};
 use crate::policy::Fields;
 use crate::policy::storability::{self, Reason};
+use crate::policy::tags::{MAX_TAG_BYTES, MAX_TAGS};
 use crate::telemetry::{Notice, Once};
 use http::{HeaderName, header};
 use serde::Serialize;
@@ -54,6 +55,13 @@ impl Notices {
         }
     }
 
+    /// The lines of `proxy.yaml` that store HTML pages of this `cache: headers` route, if some could not be.
+    pub(crate) fn remedy(&self, config: &Config, id: RouteId) -> Option<String> {
+        let cookies = [Notice::CookieBypass, Notice::SetCookie].into_iter().any(|notice| self.once.given(id, notice));
+        let refused = cookies || self.once.given(id, Notice::NotStored);
+        (refused && config.route(id).cache == CacheMode::Headers).then(|| isr_lines(pattern(config, id), cookies))
+    }
+
     /// An answer was kept: say so if its headers asked otherwise.
     pub(crate) fn kept(&self, config: &Config, id: RouteId, fields: &Fields) {
         let route = config.route(id);
@@ -82,14 +90,28 @@ impl Notices {
         );
     }
 
+    /// Tags of a page were dropped.
+    pub(crate) fn dropped_tags(&self, config: &Config, id: RouteId, dropped: usize) {
+        if dropped > 0 && self.is_first(id, Notice::Tags) {
+            tracing::warn!(
+                route = %config.route(id).name,
+                dropped,
+                "pages carry more than {MAX_TAGS} tags, or tags of more than {MAX_TAG_BYTES} bytes; \
+                 a purge of those that were dropped misses these pages"
+            );
+        }
+    }
+
     fn suggest_isr(&self, config: &Config, id: RouteId, reason: &'static str, sets_cookie: bool) {
+        // Remembered for `remedy`, also where another page of the route was the first.
+        let _ = sets_cookie && self.is_first(id, Notice::SetCookie);
         if self.is_first(id, Notice::NotStored) {
             self.suggest(config, id, reason, sets_cookie);
         }
     }
 
     fn suggest(&self, config: &Config, id: RouteId, reason: &'static str, cookies: bool) {
-        let lines = isr_lines(config.route(id).patterns.first().map_or("/{*rest}", |pattern| pattern), cookies);
+        let lines = isr_lines(pattern(config, id), cookies);
         tracing::info!(
             route = %config.route(id).name,
             reason,
@@ -109,6 +131,10 @@ impl Notices {
     fn is_first(&self, id: RouteId, notice: Notice) -> bool {
         self.once.first(id, notice)
     }
+}
+
+fn pattern(config: &Config, id: RouteId) -> &str {
+    config.route(id).patterns.first().map_or("/{*rest}", |pattern| pattern)
 }
 
 /// The lines of `proxy.yaml` that make a route ISR.

@@ -7,7 +7,9 @@ use super::origin::{Answer as Arriving, Framing};
 use crate::config::{CacheMode, Route};
 use crate::policy::storability::{self, Answer, Storability};
 use crate::policy::vary::{self, Selecting, VaryStar};
-use crate::policy::{Fields, Key, Lifetime, Page, PurgeSeq, Validators, hop_by_hop, merge, tags, validation};
+use crate::policy::{
+    Fields, Key, Lifetime, Page, PurgeMemo, PurgeSeq, Validators, hop_by_hop, merge, tags, validation,
+};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -18,7 +20,7 @@ pub(super) struct Recipe {
     fields: Fields,
     lifetime: Lifetime,
     origin_validators: Validators,
-    tags: Box<[Box<str>]>,
+    tags: tags::Tags,
     purge_seq: PurgeSeq,
     selecting: Box<[Selecting]>,
     unkeyed_vary: Box<[HeaderName]>,
@@ -50,7 +52,7 @@ impl Recipe {
             for_starter: own,
             lifetime,
             origin_validators: validation::validators(answer.fields),
-            tags: tags::parse(&route.tag_headers, answer.fields).kept,
+            tags: tags::of_answer(route, order.key.uri().path, answer.fields),
             purge_seq,
             selecting,
             unkeyed_vary: if shared { Box::default() } else { vary::unkeyed(route, answer.fields) },
@@ -72,6 +74,11 @@ impl Recipe {
             unkeyed_vary: self.unkeyed_vary.clone(),
             born: Some(self.lifetime.born),
         }
+    }
+
+    /// Tags that the page does not have because they were too long, too many or no text.
+    pub(super) fn dropped_tags(&self) -> usize {
+        self.tags.dropped
     }
 
     /// Whether the page says that it is HTML.
@@ -97,8 +104,9 @@ impl Recipe {
             body,
             lifetime: self.lifetime,
             origin_validators: self.origin_validators,
-            tags: self.tags,
+            tags: self.tags.kept,
             purge_seq: self.purge_seq,
+            purge_memo: PurgeMemo::default(),
             selecting: self.selecting,
             unkeyed_vary: self.unkeyed_vary,
         }
@@ -134,8 +142,11 @@ pub(super) fn renewed(
     };
     let fields = detached(&renewal.fields);
     let (key, selecting) = reselected(route, order, prior, &fields);
+    let stated = tags::are_stated(route, answer.fields);
+    let path = prior.key.uri().path;
+    let tags = if stated { tags::of_answer(route, path, answer.fields).kept } else { prior.tags.clone() };
     Renewed {
-        page: Page { key, selecting, fields, lifetime, purge_seq: seq, origin_validators, ..prior.clone() },
+        page: Page { key, selecting, fields, lifetime, purge_seq: seq, origin_validators, tags, ..prior.clone() },
         keep,
     }
 }

@@ -13,7 +13,7 @@ use super::{Engine, Order, page};
 use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Timestamp, hop_by_hop, validation, vary};
+use crate::policy::{Fields, Lifetime, Standing, Timestamp, hop_by_hop, validation, vary};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, 
                 Rejected::TimedOut => "queue-timeout",
             };
             flight.fail(Failure { status: StatusCode::SERVICE_UNAVAILABLE, retry_after: RETRY_AFTER, reason });
+            order.record_failure(&engine, reason);
             setup.metrics.render(order.route, RenderResult::Rejected, Duration::ZERO);
             return;
         }
@@ -130,7 +131,7 @@ impl Run<'_> {
         self.order.prior.as_ref().is_some_and(|prior| {
             let validators = &prior.origin_validators;
             (validators.etag.is_some() || validators.last_modified.is_some())
-                && !self.engine.store.is_void(&prior.key, prior.purge_seq)
+                && self.engine.store.standing(prior) != Standing::Void
         })
     }
 
@@ -231,6 +232,7 @@ impl Run<'_> {
             Err(vary::VaryStar) => return self.hand_over(arrived, NotShared::Policy(Reason::VaryStar)).await,
         };
         self.order.setup.notices.kept(&self.order.setup.config, self.order.route, &arrived.answer.fields);
+        self.order.setup.notices.dropped_tags(&self.order.setup.config, self.order.route, recipe.dropped_tags());
         let head = Arc::new(recipe.head(&arrived.answer));
         self.order.setup.notices.unkeyed_vary(&self.order.setup.config, self.order.route, &head.unkeyed_vary);
         if head.length.is_some_and(|length| length > self.max_page()) {
@@ -326,7 +328,8 @@ impl Run<'_> {
         self.order.setup.metrics.backed_off(self.order.origin);
     }
 
-    fn log_failure(&self, reason: &str) {
+    fn log_failure(&self, reason: &'static str) {
+        self.order.record_failure(self.engine, reason);
         let complaints = &self.order.setup.origins[self.order.origin.0].complaints;
         let Some(unlogged) = complaints.admit(self.engine.now()) else { return };
         tracing::warn!(
@@ -340,10 +343,8 @@ impl Run<'_> {
         );
     }
 
-    /// The path for the log; a query may hold what must not stand there.
     fn path(&self) -> &str {
-        let target = &self.order.request.target;
-        target.split_once('?').map_or(target, |(path, _)| path)
+        self.order.path()
     }
 
     fn max_page(&self) -> u64 {
@@ -352,6 +353,19 @@ impl Run<'_> {
 
     fn window(&self) -> usize {
         self.order.setup.config.store.max_page
+    }
+}
+
+impl Order {
+    /// The path for the log; a query may hold what must not stand there.
+    fn path(&self) -> &str {
+        let target = &self.request.target;
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    fn record_failure(&self, engine: &Engine, reason: &'static str) {
+        let (origin, route) = (self.setup.config.origin(self.origin), self.setup.route(self.route));
+        engine.failures.record(&self.key, &origin.name, &route.name, self.path(), reason, engine.now());
     }
 }
 

@@ -1,31 +1,58 @@
-//! Which pages an invalidation has made void (RFC 9111 §4.4). Nothing is searched for: a counter is
-//! raised and the URI's slot remembers its value; a page carries the value that its render saw, and
-//! a lookup compares the two.
+//! How pages stand after the purges and invalidations since their renders (DESIGN §2.4, RFC 9111 §4.4).
 //!
-//! It must not keep a list of pages, take a lock, or ever call a page valid that an invalidation
-//! covers. URIs that share a slot invalidate each other, which costs a render and nothing else.
+//! Nothing is searched for: a purge raises a counter and is remembered with its number; a page carries
+//! the number that its render saw, and a lookup compares. Purges that operators ask for are a bounded
+//! list of rules. What writes invalidate, a URI or a path of one host, has a slot in a table of fixed
+//! size: there is no bound on how many of them are remembered, only on how exactly.
+//!
+//! It must not keep a list of pages, or ever call a page better than a purge says that covers it.
+//! Where it cannot tell, more is covered. A page that was compared since the last purge costs one
+//! comparison; any other is compared once and remembers the outcome.
 
-use crate::policy::PurgeSeq;
+mod rules;
+
+use crate::config::PurgeMode;
+use crate::policy::purge::{Rule, Scope, Subject};
+use crate::policy::{Key, Page, PurgeSeq, Standing, key};
+use parking_lot::{Mutex, RwLock};
+use rules::Rules;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many slots there are; 512 KiB of memory, whatever the number of pages. A power of two.
 const SLOTS: usize = 65_536;
 
-/// The purge sequence, and when each URI was last invalidated.
+/// The purge sequence, and what each purge covered.
 ///
-/// All accesses are sequentially consistent: when [`invalidate`](PurgeClock::invalidate) returns,
-/// every thread sees it, and a render either took its sequence before (its page is void, also when
-/// it is stored later) or connects to the origin after.
+/// All accesses are sequentially consistent, and a purge is written down before the sequence shows
+/// it: when [`purge`](PurgeClock::purge) or [`invalidate`](PurgeClock::invalidate) returns, every
+/// thread sees it, and a render either took its sequence before (its page is covered, also when it is
+/// stored later) or connects to the origin after.
 #[derive(Debug)]
 pub struct PurgeClock {
     sequence: AtomicU64,
-    invalidated: Box<[AtomicU64]>,
+    /// The sequence of the newest rule.
+    newest_rule: AtomicU64,
+    /// The sequence of the newest rule that names a tag.
+    newest_tag: AtomicU64,
+    rules: RwLock<Rules>,
+    /// Of each slot: the newest sequence, and whether pages are deleted by it, in its lowest bit.
+    slots: Box<[AtomicU64]>,
+    /// Held by whoever purges, so that sequences are shown in their order.
+    writer: Mutex<()>,
 }
 
 impl PurgeClock {
-    /// A clock at which nothing has been invalidated.
-    pub fn new() -> Self {
-        PurgeClock { sequence: AtomicU64::new(0), invalidated: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
+    /// A clock at which nothing has been purged, and which remembers this many rules one by one.
+    pub fn new(max_rules: NonZeroUsize) -> Self {
+        PurgeClock {
+            sequence: AtomicU64::new(0),
+            newest_rule: AtomicU64::new(0),
+            newest_tag: AtomicU64::new(0),
+            rules: RwLock::new(Rules::new(max_rules)),
+            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            writer: Mutex::new(()),
+        }
     }
 
     /// The sequence that a render takes before it connects.
@@ -33,86 +60,118 @@ impl PurgeClock {
         PurgeSeq(self.sequence.load(Ordering::SeqCst))
     }
 
-    /// Makes every page of a URI void, in all its variants, whose render took its sequence before
-    /// this call. `uri_hash` is a well-mixed hash of what the variants have in common.
+    /// Changes how many rules are remembered one by one; the oldest ones give way.
+    pub fn limit(&self, max_rules: NonZeroUsize) {
+        let _writer = self.writer.lock();
+        if self.rules.write().limit(max_rules) {
+            // What merged covers more than before, so every page is to be compared again.
+            self.show(|next| self.newest_rule.store(next, Ordering::SeqCst));
+        }
+    }
+
+    /// Covers whatever these rules name and whose render took its sequence before this call.
+    pub fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
+        let _writer = self.writer.lock();
+        let names_tag = rules.iter().any(|rule| matches!(rule.scope, Scope::Tag(_)));
+        self.show(|next| {
+            let mut remembered = self.rules.write();
+            rules.iter().for_each(|rule| remembered.add(rule, next, mode));
+            if names_tag {
+                self.newest_tag.store(next, Ordering::SeqCst);
+            }
+            self.newest_rule.store(next, Ordering::SeqCst);
+        })
+    }
+
+    /// Covers every page of a URI, in all its variants, whose render took its sequence before this
+    /// call. `uri_hash` is [`Key::uri_hash`].
     pub fn invalidate(&self, uri_hash: u64) -> PurgeSeq {
-        let sequence = self.sequence.fetch_add(1, Ordering::SeqCst) + 1;
-        // The maximum, because two invalidations of one slot may get here in either order.
-        self.slot(uri_hash).fetch_max(sequence, Ordering::SeqCst);
-        PurgeSeq(sequence)
+        self.mark(uri_hash, PurgeMode::Delete)
     }
 
-    /// Whether a page of this URI whose render took `page_seq` has been invalidated since.
-    pub fn is_void(&self, uri_hash: u64, page_seq: PurgeSeq) -> bool {
-        self.slot(uri_hash).load(Ordering::SeqCst) > page_seq.0
+    /// Covers every page of a path of one host, with all its queries.
+    pub fn invalidate_path(&self, host: &str, path: &str, mode: PurgeMode) -> PurgeSeq {
+        self.mark(key::path_hash(host, path), mode)
     }
 
-    fn slot(&self, uri_hash: u64) -> &AtomicU64 {
-        &self.invalidated[uri_hash as usize & (SLOTS - 1)]
+    fn mark(&self, hash: u64, mode: PurgeMode) -> PurgeSeq {
+        let _writer = self.writer.lock();
+        self.show(|next| {
+            // A slot keeps the newest sequence and the strongest mode: more is covered, never less.
+            let slot = self.slot(hash);
+            let deletes = slot.load(Ordering::SeqCst) & 1 | u64::from(mode == PurgeMode::Delete);
+            slot.store(next << 1 | deletes, Ordering::SeqCst);
+        })
     }
-}
 
-impl Default for PurgeClock {
-    fn default() -> Self {
-        PurgeClock::new()
+    /// Writes something down under the next sequence and only then lets the sequence be seen: whoever
+    /// sees it finds what it stands for.
+    fn show(&self, write_down: impl FnOnce(u64)) -> PurgeSeq {
+        let next = self.sequence.load(Ordering::SeqCst) + 1;
+        write_down(next);
+        self.sequence.store(next, Ordering::SeqCst);
+        PurgeSeq(next)
+    }
+
+    /// How a page stands now.
+    pub fn standing(&self, page: &Page) -> Standing {
+        let (compared, known) = page.purge_memo.read();
+        let compared = compared.max(page.purge_seq);
+        let now = self.now();
+        if compared >= now {
+            return known;
+        }
+        let mut standing = known.max(self.slots_say(&page.key, page.purge_seq));
+        if self.newest_rule.load(Ordering::SeqCst) > compared.0 {
+            let subject = Subject { uri: page.key.uri(), tags: &page.tags };
+            standing = standing.max(self.rules.read().say(subject, page.purge_seq));
+        }
+        page.purge_memo.write(now, standing);
+        standing
+    }
+
+    /// How the page of a render would stand that took `seq`. Its tags are not known yet, so it
+    /// counts as covered by every purge of a tag.
+    pub fn standing_of_render(&self, key: &Key, seq: PurgeSeq) -> Standing {
+        if seq >= self.now() {
+            return Standing::Fine;
+        }
+        let mut standing = self.slots_say(key, seq);
+        if self.newest_rule.load(Ordering::SeqCst) > seq.0 {
+            standing = standing.max(self.rules.read().say(Subject { uri: key.uri(), tags: &[] }, seq));
+        }
+        let tag = self.newest_tag.load(Ordering::SeqCst) > seq.0;
+        if tag { standing.max(Standing::Stale) } else { standing }
+    }
+
+    /// Rules that are remembered one by one.
+    pub fn rules(&self) -> usize {
+        self.rules.read().len()
+    }
+
+    /// Rules that had to merge into one that covers more, since the start.
+    pub fn merged(&self) -> u64 {
+        self.rules.read().merged()
+    }
+
+    fn slots_say(&self, key: &Key, seq: PurgeSeq) -> Standing {
+        let uri = key.uri();
+        let hashes = [key.uri_hash(), key::path_hash(uri.host, uri.path)];
+        let say = |hash: u64| {
+            let word = self.slot(hash).load(Ordering::SeqCst);
+            match (word >> 1 > seq.0, word & 1) {
+                (false, _) => Standing::Fine,
+                (true, 0) => Standing::Stale,
+                (true, _) => Standing::Void,
+            }
+        };
+        hashes.into_iter().map(say).max().unwrap_or_default()
+    }
+
+    fn slot(&self, hash: u64) -> &AtomicU64 {
+        &self.slots[hash as usize & (SLOTS - 1)]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Barrier;
-
-    #[test]
-    fn a_page_rendered_before_an_invalidation_is_void_and_one_rendered_after_is_not() {
-        let clock = PurgeClock::new();
-        let before = clock.now();
-        assert!(!clock.is_void(7, before));
-        let at = clock.invalidate(7);
-        assert!(clock.is_void(7, before), "also when it is stored only now");
-        assert!(!clock.is_void(7, clock.now()));
-        assert_eq!(at, clock.now());
-    }
-
-    #[test]
-    fn other_uris_are_left_alone_but_those_of_the_same_slot() {
-        let clock = PurgeClock::new();
-        let before = clock.now();
-        clock.invalidate(7);
-        assert!(!clock.is_void(8, before));
-        assert!(clock.is_void(7 + SLOTS as u64, before), "over-invalidated, never under");
-    }
-
-    #[test]
-    fn the_latest_of_two_invalidations_counts() {
-        let clock = PurgeClock::new();
-        clock.invalidate(7);
-        let between = clock.now();
-        clock.invalidate(7);
-        assert!(clock.is_void(7, between));
-    }
-
-    #[test]
-    fn invalidations_from_many_threads_are_all_seen() {
-        // Every thread invalidates one shared URI and checks that what it saw before is void for it.
-        const THREADS: usize = 4;
-        const ROUNDS: u64 = 2_000;
-        let clock = PurgeClock::new();
-        let start = Barrier::new(THREADS);
-        std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    start.wait();
-                    for _ in 0..ROUNDS {
-                        let before = clock.now();
-                        let at = clock.invalidate(3);
-                        assert!(clock.is_void(3, before));
-                        assert!(at > before);
-                    }
-                });
-            }
-        });
-        assert_eq!(clock.now(), PurgeSeq(THREADS as u64 * ROUNDS));
-        assert!(!clock.is_void(3, clock.now()));
-    }
-}
+mod tests;

@@ -19,6 +19,8 @@ pub enum Notice {
     SetCookie,
     /// A page's `Vary` names a field that the route does not key on (`vary:`).
     Vary,
+    /// Tags of a page were dropped: a purge of one of them misses it.
+    Tags,
 }
 
 /// Remembers which notices were given: a word a route.
@@ -29,6 +31,11 @@ impl Once {
     /// Nothing was given yet on any of `routes` routes.
     pub fn new(routes: usize) -> Self {
         Once((0..routes).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    /// Whether it was given on this route.
+    pub fn given(&self, route: RouteId, notice: Notice) -> bool {
+        self.0.get(route.0).is_some_and(|given| given.load(Relaxed) & (1 << notice as u32) != 0)
     }
 
     /// Whether this is the first time; true exactly once for each route and notice. A route that it
@@ -57,6 +64,7 @@ mod tests {
             }
         });
         assert_eq!(firsts.into_inner(), 1);
+        assert!(once.given(RouteId(0), Notice::Vary) && !once.given(RouteId(0), Notice::Private));
         assert!(once.first(RouteId(0), Notice::Private));
         assert!(once.first(RouteId(1), Notice::Vary));
         assert!(!once.first(RouteId(1), Notice::Vary));

@@ -1,6 +1,6 @@
 //! The admin listener: health, readiness, metrics; and that none of it is public.
 
-use super::harness::{Ask, Breadbox, Config, Origin, PATIENCE, eventually};
+use super::harness::{Ask, Breadbox, Config, Origin, PATIENCE, crowd, eventually};
 
 #[test]
 fn health_and_readiness_are_told() {
@@ -63,11 +63,35 @@ fn metrics_tell_what_happened() {
 }
 
 #[test]
+fn the_number_of_series_does_not_depend_on_what_is_asked_for() {
+    // After 10,000 different paths, hosts and methods there are the series that were there before.
+    let origin = Origin::start();
+    let config = Config::new(&origin).route("/api/{*rest}", "off", &[]).route("/{*rest}", "isr", &["revalidate: 1h"]);
+    let proxy = Breadbox::start(config);
+    let series = || -> Vec<String> {
+        let text = proxy.admin_ask(&Ask::get("/metrics")).text();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.rsplit_once(' ').expect("a sample").0.to_owned()).collect()
+    };
+    let before = series();
+    crowd(proxy.addr(), 10, |client_number, client| {
+        for n in 0..1_000 {
+            let n = client_number * 1_000 + n;
+            let method = if n % 3 == 0 { format!("METHOD{n}") } else { "GET".to_owned() };
+            let target = if n % 7 == 0 { format!("/api/{n}") } else { format!("/p/{n}?q={n}") };
+            client.ask(&Ask::new(&method, &target).header("Host", &format!("host-{n}.test")));
+        }
+    });
+    eventually("all requests are counted", PATIENCE, || proxy.metric("breadbox_requests_total", &[]) == 10_000.0);
+    assert_eq!(series(), before);
+}
+
+#[test]
 fn nothing_of_admin_is_public() {
     // On the public listener the admin's paths are the origin's.
     let origin = Origin::start();
     let proxy = Breadbox::start(Config::new(&origin).route("/{*rest}", "off", &[]));
-    for path in ["/metrics", "/healthz", "/readyz", "/-/explain", "/-/purge"] {
+    for path in ["/metrics", "/healthz", "/readyz", "/", "/status.json", "/-/status.json", "/-/explain", "/-/purge"] {
         assert_eq!(proxy.get(path).text(), Origin::body(path, 1), "{path}");
     }
     assert_eq!(proxy.ask(&Ask::new("POST", "/-/purge").body("{}")).text(), Origin::body("/-/purge", 2));

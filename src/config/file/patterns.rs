@@ -21,6 +21,14 @@ pub(super) struct Pattern {
     pub(super) shape: Box<str>,
 }
 
+impl Pattern {
+    /// Whether one of its segments is called `name`.
+    pub(super) fn has_parameter(&self, name: &str) -> bool {
+        let segments = self.text.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        segments.map(|found| found.strip_prefix('*').unwrap_or(found)).any(|found| found == name)
+    }
+}
+
 enum Segment<'a> {
     Literal(&'a str),
     Parameter(&'a str),

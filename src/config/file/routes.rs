@@ -7,7 +7,7 @@ mod rules;
 use super::cursor::{At, Keys, Shape};
 use super::mistake::Wrong;
 use super::patterns::{Pattern, pattern};
-use super::{hosts, schema};
+use super::{hosts, purging, schema};
 use crate::config::{CacheMode, NamePatterns, Origin, OriginId, Route};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const MODES: [(&str, CacheMode); 4] =
     [("off", CacheMode::Off), ("static", CacheMode::Static), ("isr", CacheMode::Isr), ("headers", CacheMode::Headers)];
 
 /// Keys of every route, whatever is kept.
-const ALWAYS: &[&str] = &["match", "host", "origin", "cache"];
+const ALWAYS: &[&str] = &["match", "host", "origin", "cache", "invalidate"];
 
 /// Keys that `cache: headers` shares with `isr` and `static`.
 const SHARED: &[&str] =
@@ -52,7 +52,10 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
     let patterns = patterns(&keys, host.as_deref(), claims);
     let first = patterns.first().map_or("", |pattern| &*pattern.text);
     let lifetime = lifetime::lifetime(&keys, mode);
-    let bypass_cookies = rules::bypass_cookies(&keys.key("bypass"), mode);
+    let bypass = keys.key("bypass").section(&schema::BYPASS);
+    let bypass_cookies = rules::bypass_cookies(&bypass.key("cookies"), mode);
+    let tags = purging::tags(&keys.key("tags"), mode, &patterns);
+    let invalidate = purging::invalidate(&keys.key("invalidate"), &patterns);
     rules::fallback(&keys.key("fallback"));
     Route {
         name: format!("{}{first}", host.as_deref().unwrap_or_default()).into(),
@@ -69,7 +72,10 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
         query: rules::query(&keys.key("query"), known.tracking),
         vary: rules::vary(&keys.key("vary"), &bypass_cookies),
         bypass_cookies,
-        tag_headers: rules::tag_headers(&keys.key("tags"), mode),
+        draft_cookie: purging::draft_cookie(&bypass.key("draft")),
+        tag_headers: tags.headers,
+        tags: tags.add,
+        invalidate,
         max_variants: keys.key("max_variants").count(128, 1..=65_536),
         set_cookie: rules::set_cookie(&keys.key("set_cookie")),
         client_cache_control: rules::client_cache_control(&keys.key("client_cache_control"), mode),

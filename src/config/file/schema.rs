@@ -26,19 +26,11 @@ pub(super) const FILE: Section = Section {
         "origins",
         "store",
         "routes",
-    ],
-    later: &[
-        "error_page",
-        "compression",
-        "warm",
-        "deploy",
-        "deploy_refresh",
-        "immutable_assets",
         "purge_from",
         "max_purge_rules",
-        "log",
-        "logs",
+        "purge_refresh",
     ],
+    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
 };
 
 pub(super) const LISTENER: Section =
@@ -96,8 +88,9 @@ pub(super) const ROUTE: Section = Section {
         "honour_request_cache_control",
         "heuristic_max",
         "fallback",
+        "invalidate",
     ],
-    later: &["paths", "error_page", "invalidate", "compression", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["paths", "error_page", "compression", "warm", "deploy_refresh", "immutable_assets"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -107,12 +100,18 @@ pub(super) const STALE: Section =
 
 pub(super) const VARY: Section = Section { path: "routes[].vary", keys: &["headers", "cookies"], later: &[] };
 
-pub(super) const BYPASS: Section = Section { path: "routes[].bypass", keys: &["cookies"], later: &["draft"] };
+pub(super) const BYPASS: Section = Section { path: "routes[].bypass", keys: &["cookies", "draft"], later: &[] };
 
-pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["header"], later: &[] };
+pub(super) const DRAFT: Section = Section { path: "routes[].bypass.draft", keys: &["cookie"], later: &[] };
 
-const ALL: [&Section; 12] =
-    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &TAGS];
+pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["header", "add"], later: &[] };
+
+/// An entry of a list that is empty by default, so it is not among the keys that have defaults.
+pub(super) const INVALIDATE: Section =
+    Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
+
+const ALL: [&Section; 13] =
+    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
 pub fn known_keys() -> Vec<String> {

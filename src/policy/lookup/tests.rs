@@ -30,6 +30,7 @@ fn page(fresh: u64, while_revalidate: u64, if_error: u64) -> Page {
         origin_validators: Validators::default(),
         tags: Box::default(),
         purge_seq: PurgeSeq(0),
+        purge_memo: crate::policy::PurgeMemo::default(),
         selecting: Box::default(),
         unkeyed_vary: Box::default(),
     }
@@ -122,7 +123,8 @@ proptest! {
         until in proptest::option::of(0_u64..20_000),
     ) {
         let expired = page(fresh, swr.max(fresh), sie.max(fresh));
-        let state = KeyState { uncacheable, only_if_cached, backing_off_until: until.map(at) };
+        let backing_off_until = until.map(at);
+        let state = KeyState { uncacheable, only_if_cached, backing_off_until, ..KeyState::default() };
         let verdict = verdict(&expired, wish, state);
         let served = matches!(
             verdict,
@@ -138,5 +140,40 @@ proptest! {
         let state = KeyState { only_if_cached: true, ..KeyState::default() };
         let verdict = verdict(&page, wish, state);
         prop_assert!(!matches!(verdict, Verdict::Render { .. } | Verdict::Bypass(_)), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_page_that_was_purged_is_not_fresh_whatever_its_lifetime() {
+    let purged = KeyState { standing: Standing::Stale, ..KeyState::default() };
+    let stale = Verdict::Stale(Refresh::Start);
+    assert_eq!(verdict(&page(20_000, 30_000, 30_000), ClientWish::Anything, purged), stale);
+    assert_eq!(verdict(&page(u64::MAX, u64::MAX, u64::MAX), ClientWish::Anything, purged), stale);
+    assert_eq!(verdict(&page(5_000, 30_000, 30_000), ClientWish::Anything, purged), stale);
+    let backing_off = KeyState { standing: Standing::Stale, ..backing_off() };
+    assert_eq!(
+        verdict(&page(20_000, 30_000, 30_000), ClientWish::Anything, backing_off),
+        Verdict::Stale(Refresh::Hold)
+    );
+}
+
+#[test]
+fn a_purged_page_that_may_not_be_used_stale_is_rendered_first() {
+    let purged = KeyState { standing: Standing::Stale, ..KeyState::default() };
+    let waits = |otherwise| render(Forwarded::Stale, otherwise);
+    assert_eq!(
+        verdict(&page(20_000, 20_000, 30_000), ClientWish::Anything, purged),
+        waits(Otherwise::StalePage),
+        "unless the render fails"
+    );
+    assert_eq!(verdict(&page(20_000, 20_000, 20_000), ClientWish::Anything, purged), waits(Otherwise::ErrorPage));
+}
+
+#[test]
+fn a_deleted_page_is_never_served() {
+    let void = KeyState { standing: Standing::Void, ..KeyState::default() };
+    for wish in [ClientWish::Anything, ClientWish::Validated, ClientWish::StaleAllowed] {
+        let said = verdict(&page(20_000, 30_000, 30_000), wish, void);
+        assert_eq!(said, render(Forwarded::Stale, Otherwise::ErrorPage), "{wish:?}");
     }
 }

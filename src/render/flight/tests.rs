@@ -41,6 +41,7 @@ fn page() -> Arc<Page> {
         origin_validators: Validators::default(),
         tags: Box::default(),
         purge_seq: PurgeSeq(0),
+        purge_memo: crate::policy::PurgeMemo::default(),
         selecting: Box::default(),
         unkeyed_vary: Box::default(),
     })

@@ -122,6 +122,11 @@ impl Breadbox {
         &self.public
     }
 
+    /// The admin listener.
+    pub(crate) fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// A new connection to the first public listener.
     #[track_caller]
     pub(crate) fn client(&self) -> Client {
@@ -137,6 +142,11 @@ impl Breadbox {
     #[track_caller]
     pub(crate) fn get(&self, target: &str) -> Response {
         self.ask(&Ask::get(target))
+    }
+
+    /// The admin listener.
+    pub(crate) fn admin_addr(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Asks the admin listener.

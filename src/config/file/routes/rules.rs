@@ -4,14 +4,10 @@ use crate::config::file::cursor::{At, Shape};
 use crate::config::file::mistake::Wrong;
 use crate::config::file::{names, schema};
 use crate::config::{BypassCookies, CacheMode, ClientCacheControl, NamePatterns, QueryRule, SetCookie, VaryRule};
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 /// What browsers are told about pages of ours: keep it, but ask.
 const CLIENT_CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=0, must-revalidate");
-
-/// The fields in which backends send tags.
-const TAG_HEADERS: [HeaderName; 3] =
-    [HeaderName::from_static("cache-tag"), HeaderName::from_static("surrogate-key"), HeaderName::from_static("xkey")];
 
 /// Request fields that differ from visitor to visitor, so that hardly any page is served twice.
 const TOO_MANY_VALUES: [&str; 3] = ["user-agent", "referer", "dnt"];
@@ -75,7 +71,6 @@ fn takes(bypass: &BypassCookies, cookie: &str) -> bool {
 /// Cookies that make a request a bypass. Where renders are anonymous no cookie matters unless it is
 /// named; on `headers` a request with cookies may be anybody's.
 pub(super) fn bypass_cookies(at: &At<'_>, mode: CacheMode) -> BypassCookies {
-    let at = at.section(&schema::BYPASS).key("cookies");
     let default = if mode.is_anonymous() { BypassCookies::None } else { BypassCookies::Any };
     if at.shape() == Shape::List {
         let names = at.set(names::cookie_pattern);
@@ -87,15 +82,6 @@ pub(super) fn bypass_cookies(at: &At<'_>, mode: CacheMode) -> BypassCookies {
         name => Err(all_none_or_list("any", name)),
     });
     read.unwrap_or(default)
-}
-
-/// Fields of answers that carry tags. On `headers` every field is passed on unless it is named here.
-pub(super) fn tag_headers(at: &At<'_>, mode: CacheMode) -> Vec<HeaderName> {
-    let at = at.section(&schema::TAGS).key("header");
-    if at.is_set() {
-        return at.set(names::tag_header);
-    }
-    if mode.is_anonymous() { TAG_HEADERS.to_vec() } else { Vec::new() }
 }
 
 /// What a `Set-Cookie` of a render means.

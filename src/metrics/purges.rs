@@ -1,0 +1,45 @@
+//! What was purged, by kind and mode; never what exactly.
+
+use crate::config::PurgeMode;
+use crate::policy::purge::Kind;
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+/// Counts purges.
+pub(super) struct Purges {
+    /// By kind, then mode.
+    purged: Vec<[IntCounter; PurgeMode::ALL.len()]>,
+    refreshed: IntCounter,
+}
+
+impl Purges {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let help = "Rules that somebody purged by: paths, prefixes, tags, hosts, everything.";
+        let counters = IntCounterVec::new(Opts::new("breadbox_purges_total", help), &["kind", "mode"])?;
+        registry.register(Box::new(counters.clone()))?;
+        let of = |kind: Kind| PurgeMode::ALL.map(|mode| counters.with_label_values(&[kind.as_str(), mode.as_str()]));
+        let help = "Purged pages that were rendered again although nobody had asked for them yet.";
+        let refreshed = IntCounter::new("breadbox_purge_refreshes_total", help)?;
+        registry.register(Box::new(refreshed.clone()))?;
+        Ok(Purges { purged: Kind::ALL.into_iter().map(of).collect(), refreshed })
+    }
+
+    pub(super) fn purged(&self, kind: Kind, mode: PurgeMode) {
+        self.purged[kind as usize][mode as usize].inc();
+    }
+
+    pub(super) fn refreshed(&self) {
+        self.refreshed.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A purge indexes with `kind as usize` and `mode as usize`; the series are made in the order of `ALL`.
+    #[test]
+    fn kinds_and_modes_are_numbered_in_the_order_they_are_listed() {
+        assert!(Kind::ALL.into_iter().enumerate().all(|(i, kind)| kind as usize == i));
+        assert!(PurgeMode::ALL.into_iter().enumerate().all(|(i, mode)| mode as usize == i));
+    }
+}
