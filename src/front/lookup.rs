@@ -252,7 +252,7 @@ impl<'a> Lookup<'a> {
         let kept = matches!(head.kind, HeadKind::Storable | HeadKind::ValidateAlways);
         ctx.outcome.stored = kept && !waiter.is_follower();
         if head.kind == HeadKind::Private {
-            ctx.outcome.detail = Some(BypassDetail::Uncacheable.as_str());
+            ctx.outcome.detail = head.why.or(Some(BypassDetail::Uncacheable.as_str()));
         }
         respond::stream(session, ctx, head, waiter, self.wanted.tracking.as_deref()).await?;
         Ok(Some(Next::Answered))

@@ -68,6 +68,7 @@ impl Recipe {
             fields: self.fields.clone(),
             for_starter: self.for_starter.clone(),
             length: length(answer),
+            why: None,
             kind: if must_validate { HeadKind::ValidateAlways } else { HeadKind::Storable },
             selecting: self.selecting.clone(),
             unkeyed_vary: self.unkeyed_vary.clone(),
@@ -176,11 +177,11 @@ fn over(answer: &Answer<'_>) -> Lifetime {
     Lifetime { born: now, fresh_until: now, while_revalidate_until: now, if_error_until: now, has_ttl: true }
 }
 
-/// The head of an answer that one client gets as it came.
-pub(super) fn private_head(answer: &Arriving) -> Head {
+/// The head of an answer that one client gets as it came, and `why` nobody else does.
+pub(super) fn private_head(answer: &Arriving, why: Option<&'static str>) -> Head {
     let mut fields = answer.fields.clone();
     hop_by_hop::strip_hop_by_hop(&mut fields);
-    plain_head(answer, fields, HeadKind::Private)
+    Head { why, ..plain_head(answer, fields, HeadKind::Private) }
 }
 
 /// The head of what the origin itself refused. Where several clients get it, it sets no cookies.
@@ -201,6 +202,7 @@ fn plain_head(answer: &Arriving, mut fields: Fields, kind: HeadKind) -> Head {
         for_starter: None,
         length: length(answer),
         kind,
+        why: None,
         selecting: Box::default(),
         unkeyed_vary: Box::default(),
         born: None,

@@ -111,7 +111,7 @@ fn cache_status_says_why_for_every_outcome() {
         (Ask::get("/etag"), "fwd=uri-miss; stored"),
         (Ask::get("/etag"), "fwd=stale; fwd-status=304; stored"),
         (Ask::get("/etag").header("If-None-Match", "\"v1\""), "fwd=stale; fwd-status=304; stored"),
-        (Ask::get("/private"), "fwd=uri-miss; detail=uncacheable"),
+        (Ask::get("/private"), "fwd=uri-miss; detail=private"),
         (Ask::get("/private"), "fwd=bypass; detail=uncacheable"),
         (Ask::get("/vary"), "fwd=uri-miss; stored"),
         (Ask::get("/vary").header("X-V", "1"), "fwd=vary-miss; stored"),

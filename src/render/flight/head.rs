@@ -23,6 +23,8 @@ pub(crate) struct Head {
     pub(crate) selecting: Box<[Selecting]>,
     /// Fields the page varies on although the route does not key on them.
     pub(crate) unkeyed_vary: Box<[HeaderName]>,
+    /// Why it is for one client only, where more is known than that it is.
+    pub(crate) why: Option<&'static str>,
     /// When the origin made it, where that counts for `Age`.
     pub(crate) born: Option<Timestamp>,
 }

@@ -15,6 +15,7 @@ fn head(kind: HeadKind) -> Arc<Head> {
         status: StatusCode::OK,
         fields: Fields::new(),
         for_starter: None,
+        why: None,
         length: None,
         kind,
         selecting: Box::default(),
@@ -56,6 +57,38 @@ async fn read(waiter: &mut Waiter) -> Result<Vec<u8>, Broken> {
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+#[tokio::test]
+async fn interim_answers_are_for_the_starter_and_end_with_the_head() {
+    // In order and before the head; whoever joined hears of none, and they do not pile up.
+    let flight = flight();
+    let (mut starter, mut follower) = (flight.start(), flight.join());
+    let hints = || Informational { status: StatusCode::EARLY_HINTS, fields: Fields::new() };
+    for _ in 0..MAX_INTERIM + 5 {
+        flight.interim(hints());
+    }
+    flight.tell_head(head(HeadKind::Storable));
+    for _ in 0..MAX_INTERIM {
+        assert_eq!(starter.interim().await, Some(hints()));
+    }
+    assert_eq!(starter.interim().await, None);
+    assert_eq!(follower.interim().await, None);
+}
+
+#[tokio::test]
+async fn the_starter_streams_where_the_page_lacks_fields_that_were_for_it() {
+    // Others get the page that has landed.
+    let flight = flight();
+    let (mut starter, mut follower) = (flight.start(), flight.join());
+    let mut own = Arc::into_inner(head(HeadKind::Storable)).expect("nobody else holds it");
+    own.for_starter = Some(Fields::new());
+    flight.tell_head(Arc::new(own));
+    flight.push(Bytes::from_static(b"ab")).await;
+    flight.land(page());
+    assert!(matches!(starter.told().await, Told::Stream(head) if head.for_starter.is_some()));
+    assert_eq!(read(&mut starter).await.expect("a whole body"), b"ab");
+    assert!(matches!(follower.told().await, Told::Page(_)));
 }
 
 #[tokio::test]

@@ -59,7 +59,11 @@ impl Run<'_> {
             self.flight.dismiss(BypassDetail::Uncacheable);
             return RenderResult::Uncacheable;
         }
-        let head = Arc::new(page::private_head(&arrived.answer));
+        let why = match reason {
+            NotShared::Policy(reason) if !anonymous => Some(reason.as_str()),
+            _ => None,
+        };
+        let head = Arc::new(page::private_head(&arrived.answer, why));
         if self.flight.tell_starter(head, self.window()) == Push::Wanted {
             self.pipe(arrived).await;
         }

@@ -92,6 +92,13 @@ async fn what_is_not_http_is_garbled() {
 }
 
 #[tokio::test]
+async fn a_word_that_is_no_transfer_coding_changes_nothing_about_the_body() {
+    // RFC 9112 §6.3: not chunked, so it ends with the connection.
+    let reply = "HTTP/1.1 200 OK\r\nTransfer-Encoding: AKUEO\r\n\r\n5\r\nhello";
+    assert_eq!(outcome(close(reply)).await.as_deref(), Ok("5\r\nhello"));
+}
+
+#[tokio::test]
 async fn an_error_stays_an_error_when_asked_again() {
     let server = Scripted::start(vec![vec![close("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello")]]).await;
     let mut answer = client(&[server.address]).send(&get("/")).await.unwrap();
