@@ -144,11 +144,6 @@ impl Breadbox {
         self.ask(&Ask::get(target))
     }
 
-    /// The admin listener.
-    pub(crate) fn admin_addr(&self) -> SocketAddr {
-        self.admin
-    }
-
     /// Asks the admin listener.
     #[track_caller]
     pub(crate) fn admin_ask(&self, ask: &Ask) -> Response {
