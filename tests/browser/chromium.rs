@@ -191,12 +191,14 @@ impl Browser {
         self.cdp("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
     }
 
-    /// The page as markup, also where scripts are off.
-    #[track_caller]
+    /// The page as markup, also where scripts are off; empty while one page gives way to the next.
     pub(crate) fn source(&self) -> String {
-        let document = self.cdp("DOM.getDocument", &json!({ "depth": 0 }));
-        let node = json!({ "nodeId": document["root"]["nodeId"] });
-        self.cdp("DOM.getOuterHTML", &node)["outerHTML"].as_str().unwrap_or_default().to_owned()
+        let ask =
+            |command, parameters| self.command("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
+        let document = ask("DOM.getDocument", json!({ "depth": 0 }));
+        let markup =
+            document.and_then(|document| ask("DOM.getOuterHTML", json!({ "nodeId": document["root"]["nodeId"] })));
+        markup.ok().and_then(|markup| Some(markup["outerHTML"].as_str()?.to_owned())).unwrap_or_default()
     }
 
     /// A picture of what is shown, as `NAME.png` below the target directory.
