@@ -109,6 +109,8 @@ impl Server {
                 .push(tokio::spawn(front::accept(socket, stopping.clone(), move |tcp, peer| public.serve(tcp, peer))));
         }
         let (socket, address) = bind(config.admin.address)?;
+        // Whoever reads where it listens may ask at once.
+        metrics.health().enter(crate::metrics::Phase::Running);
         announce("admin", address);
         let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
         let admin_stop = stopping.clone();
@@ -119,7 +121,6 @@ impl Server {
             let stopping = admin_stop.clone();
             tokio::spawn(async move { front::receive(&door, &app, tcp, peer, &metrics, &stopping).await });
         }));
-        metrics.health().enter(crate::metrics::Phase::Running);
 
         let name = signals.stop().await;
         tracing::info!(signal = name, open = connections.open(), "stopping");

@@ -13,7 +13,7 @@ use std::path::Path;
 const HTTP1: &[&str] = &["http/1.1"];
 const BOTH: &[&str] = &["h2", "http/1.1"];
 
-fn files<'a>(identity: &'a Identity) -> [(&'static str, &'a str); 2] {
+fn files(identity: &Identity) -> [(&'static str, &str); 2] {
     [("site.crt", &identity.pem), ("site.key", &identity.key)]
 }
 

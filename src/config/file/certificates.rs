@@ -13,6 +13,7 @@ use rustls::InconsistentKeys;
 use rustls::sign::{CertifiedKey, SigningKey};
 use std::fs::File;
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -30,9 +31,9 @@ pub(super) fn certificates(at: &At<'_>, hosts: Option<&[Box<str>]>) -> Vec<Certi
     }
     let read: Vec<Certificate> = items.iter().filter_map(certificate).collect();
     if !read.is_empty() && read.len() == items.len() {
-        let is_name = |host: &&Box<str>| !host.starts_with('[') && host.parse::<std::net::Ipv4Addr>().is_err();
-        for host in hosts.unwrap_or_default().iter().filter(is_name) {
-            if !read.iter().any(|certificate| certificate.is_for(host)) {
+        for host in hosts.unwrap_or_default() {
+            let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+            if !is_address && !read.iter().any(|certificate| certificate.is_for(host)) {
                 at.warn(
                     format!("no certificate here is for {host}, which is one of hosts"),
                     "add a certificate that names it, or clients will not trust this listener for it",
