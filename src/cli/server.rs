@@ -107,6 +107,8 @@ impl Server {
                 .push(tokio::spawn(front::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
         }
         let (socket, address) = bind(config.admin.address)?;
+        // Before anybody can hear of the admin listener, so that nobody is told that it still starts.
+        metrics.health().enter(crate::metrics::Phase::Running);
         announce("admin", address);
         let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
         let admin_stop = stopping.clone();
@@ -114,7 +116,6 @@ impl Server {
             let (app, stopping) = (Arc::clone(&app), admin_stop.clone());
             tokio::spawn(async move { front::serve(&app, stream, &ADMIN_LIMITS, &stopping).await });
         }));
-        metrics.health().enter(crate::metrics::Phase::Running);
 
         let name = signals.stop().await;
         tracing::info!(signal = name, open = connections.open(), "stopping");

@@ -182,19 +182,27 @@ mod tests {
         }
     }
 
-    fn stuck(capacity: usize) -> (Arc<Queue>, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>, mpsc::Receiver<u64>) {
+    /// A queue and the strings to its reader.
+    struct Scene {
+        queue: Arc<Queue>,
+        let_go: mpsc::Sender<()>,
+        taken: Arc<Mutex<Vec<u8>>>,
+        reports: mpsc::Receiver<u64>,
+    }
+
+    fn stuck(capacity: usize) -> Scene {
         let (let_go, release) = mpsc::channel();
         let (say, reports) = mpsc::channel();
         let taken = Arc::<Mutex<Vec<u8>>>::default();
         let out = Stuck { release, taken: Arc::clone(&taken) };
         let queue = Queue::start(out, capacity, move |lost| say.send(lost).unwrap()).unwrap();
-        (queue, let_go, taken, reports)
+        Scene { queue, let_go, taken, reports }
     }
 
     /// Nobody waits for a reader: what does not fit is dropped and counted, what fits comes out in order.
     #[test]
     fn a_stuck_reader_costs_lines_and_no_time() {
-        let (queue, let_go, taken, reports) = stuck(30);
+        let Scene { queue, let_go, taken, reports } = stuck(30);
         for number in 0..10 {
             queue.add(format!("line {number}\n").as_bytes());
         }
@@ -214,7 +222,7 @@ mod tests {
     /// A reader that has gone loses lines and nothing else.
     #[test]
     fn a_reader_that_has_gone_is_counted() {
-        let (queue, let_go, _, _) = stuck(1000);
+        let Scene { queue, let_go, .. } = stuck(1000);
         drop(let_go);
         queue.add(b"a\nb\n");
         queue.flush(Duration::from_secs(10));
