@@ -8,6 +8,7 @@ use crate::metrics::Metrics;
 use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
+use crate::telemetry::Telemetry;
 use pingora::apps::HttpServerApp;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
@@ -53,12 +54,13 @@ pub(crate) enum ServerError {
 pub(crate) struct Server {
     config: Arc<Config>,
     notices: Notices,
+    telemetry: Telemetry,
 }
 
 impl Server {
     /// Serves this configuration.
-    pub(crate) fn new(config: Config, notices: Notices) -> Self {
-        Server { config: Arc::new(config), notices }
+    pub(crate) fn new(config: Config, notices: Notices, telemetry: Telemetry) -> Self {
+        Server { config: Arc::new(config), notices, telemetry }
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
@@ -84,6 +86,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new(&config));
         let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
         observe(&engine, &metrics);
+        metrics.observe_log(self.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
         let (stop, stopping) = watch::channel(false);
@@ -109,7 +112,7 @@ impl Server {
                 .push(tokio::spawn(front::accept(socket, stopping.clone(), move |tcp, peer| public.serve(tcp, peer))));
         }
         let (socket, address) = bind(config.admin.address)?;
-        // Whoever reads where it listens may ask at once.
+        // Before anybody can hear of the admin listener, so that nobody is told that it still starts.
         metrics.health().enter(crate::metrics::Phase::Running);
         announce("admin", address);
         let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
