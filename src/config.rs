@@ -1,6 +1,7 @@
 //! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
+pub mod deploys;
 pub mod file;
 pub mod pattern;
 pub mod purging;
@@ -8,6 +9,7 @@ pub mod route;
 pub mod template;
 pub mod units;
 
+pub use deploys::Deploys;
 pub use file::{ConfigError, Mistake};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
@@ -46,6 +48,8 @@ pub struct Config {
     pub store: Store,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What deploys of the origins make of pages.
+    pub deploys: Deploys,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.

@@ -29,8 +29,11 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "deploy",
+        "deploy_refresh",
+        "immutable_assets",
     ],
-    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
+    later: &["error_page", "compression", "warm", "log", "logs"],
 };
 
 pub(super) const LISTENER: Section =
@@ -90,7 +93,7 @@ pub(super) const ROUTE: Section = Section {
         "fallback",
         "invalidate",
     ],
-    later: &["paths", "error_page", "compression", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["paths", "error_page", "compression", "warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
