@@ -79,7 +79,7 @@ pub struct Engine {
     purged: Notify,
     deploys: Deploys,
     /// Pages whose assets are to be fetched, and where they wait until somebody does it.
-    asset_pages: mpsc::Sender<Arc<Page>>,
+    asset_pages: mpsc::Sender<assets::Linking>,
     asset_queue: Mutex<Option<assets::Queue>>,
     /// The last renders that failed.
     pub(crate) failures: Failures,

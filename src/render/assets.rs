@@ -6,6 +6,7 @@ use super::{Asker, Engine, Order, gate};
 use crate::config::CacheMode;
 use crate::policy::admission::{Admission, Incoming, Wanted, admit};
 use crate::policy::{Page, links, render_request};
+use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::net::{IpAddr, Ipv4Addr};
@@ -17,16 +18,19 @@ use url::Url;
 const WAITING: usize = 256;
 
 /// Where pages wait for their assets to be fetched.
-pub(super) type Queue = mpsc::Receiver<Arc<Page>>;
+pub(super) type Queue = mpsc::Receiver<Linking>;
+
+/// A page and its body as the origin sent it.
+pub(super) type Linking = (Arc<Page>, Bytes);
 
 /// A queue of pages.
-pub(super) fn queue() -> (mpsc::Sender<Arc<Page>>, Queue) {
+pub(super) fn queue() -> (mpsc::Sender<Linking>, Queue) {
     mpsc::channel(WAITING)
 }
 
 impl Engine {
     /// Has the assets of a page that was just stored fetched, where the file names any.
-    pub(super) fn want_assets_of(&self, page: &Arc<Page>) {
+    pub(super) fn want_assets_of(&self, page: &Arc<Page>, body: &Bytes) {
         let wanted = !self.setup.load().config.deploys.immutable_assets.is_empty();
         if wanted
             && page.status == StatusCode::OK
@@ -34,7 +38,7 @@ impl Engine {
             && !page.fields.contains(&CONTENT_ENCODING)
         {
             // A full queue means that the origin is busy with pages; they come first.
-            let _ = self.asset_pages.try_send(Arc::clone(page));
+            let _ = self.asset_pages.try_send((Arc::clone(page), body.clone()));
         }
     }
 
@@ -96,13 +100,13 @@ fn as_a_browser(host: &str) -> Option<HeaderMap> {
 pub(crate) async fn fetch_assets(engine: Arc<Engine>) {
     let Some(mut pages) = engine.asset_queue.lock().take() else { return };
     let mut room = Room::default();
-    while let Some(page) = pages.recv().await {
+    while let Some((page, body)) = pages.recv().await {
         let uri = page.key.uri();
         let Ok(url) = Url::parse(&format!("{}://{}{}", uri.scheme.as_str(), uri.host, uri.path)) else { continue };
         let found = {
             let setup = engine.setup();
             let patterns = &setup.config.deploys.immutable_assets;
-            links::assets(&page.body, &url, |path| patterns.matches(path))
+            links::assets(&body, &url, |path| patterns.matches(path))
         };
         for target in found {
             let Some(order) = engine.order_asset(&page, &target) else { continue };
