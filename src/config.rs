@@ -3,6 +3,7 @@
 
 pub mod deploys;
 pub mod file;
+pub mod log;
 pub mod pattern;
 pub mod purging;
 pub mod route;
@@ -11,6 +12,7 @@ pub mod units;
 
 pub use deploys::Deploys;
 pub use file::{ConfigError, Mistake};
+pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
@@ -50,6 +52,8 @@ pub struct Config {
     pub purging: Purging,
     /// What deploys of the origins make of pages.
     pub deploys: Deploys,
+    /// What is logged.
+    pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.

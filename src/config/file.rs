@@ -11,6 +11,7 @@ mod deploys;
 mod env;
 mod hosts;
 mod listeners;
+mod log;
 mod mistake;
 mod names;
 mod origins;
@@ -101,6 +102,7 @@ fn config(root: &At<'_>) -> Config {
         store: store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
         deploys: deploys::deploys(&keys),
+        log: log::log(&keys.key("log")),
         tracking,
         routes,
         warnings: Vec::new(),
