@@ -2,6 +2,7 @@
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 pub mod certificate;
+pub mod deploys;
 pub mod file;
 pub mod log;
 pub mod pattern;
@@ -11,6 +12,7 @@ pub mod template;
 pub mod units;
 
 pub use certificate::Certificate;
+pub use deploys::Deploys;
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
@@ -50,6 +52,8 @@ pub struct Config {
     pub store: Store,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What deploys of the origins make of pages.
+    pub deploys: Deploys,
     /// What is logged.
     pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
