@@ -27,6 +27,7 @@ pub mod purge;
 pub(crate) mod query;
 pub mod range;
 pub mod render_request;
+pub mod request_fields;
 pub mod route;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -43,4 +44,5 @@ pub use fields::Fields;
 pub use key::Key;
 pub use page::{Lifetime, Page, PurgeSeq, Validators};
 pub use purge::{PurgeMemo, Standing};
+pub use request_fields::RequestFields;
 pub use time::Timestamp;

@@ -140,7 +140,7 @@ impl Proxy {
         Incoming {
             method: &request.method,
             target: request.raw_path(),
-            headers: &request.headers,
+            headers: (&request.headers).into(),
             listener_scheme: self.scheme,
             peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         }

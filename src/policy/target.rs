@@ -28,7 +28,7 @@ pub struct Resource<'a> {
     /// The query behind `?` as it came; `None` without a `?`.
     pub raw_query: Option<&'a [u8]>,
     /// The path in its normal form: begins with `/`, unreserved octets decoded, hex upper case, dot segments removed.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// Whether the path's encoding is valid; if not, nobody knows what it means and it is never looked up.
     pub encoding: Encoding,
 }
@@ -80,14 +80,20 @@ impl<'a> Resource<'a> {
 }
 
 /// The one normal form of a path; an empty one is `/`.
-pub(crate) fn normal_path(raw: &[u8]) -> (String, Encoding) {
+pub(crate) fn normal_path(raw: &[u8]) -> (Cow<'_, str>, Encoding) {
+    if raw.starts_with(b"/")
+        && let Some(path) = percent::as_normal(raw, Component::Path)
+    {
+        let path = remove_dot_segments(path).map_or(Cow::Borrowed(path), Cow::Owned);
+        return (path, Encoding::Valid);
+    }
     let mut path = String::with_capacity(raw.len());
     if !raw.starts_with(b"/") {
         path.push('/');
     }
     let encoding = percent::normalise_into(raw, Component::Path, &mut path);
     let path = remove_dot_segments(&path).unwrap_or(path);
-    (path, encoding)
+    (Cow::Owned(path), encoding)
 }
 
 /// The path without `.` and `..` segments (RFC 3986 §5.2.4); `None` where it has none. Empty segments stay.
@@ -125,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn path(raw: &str) -> String {
-        normal_path(raw.as_bytes()).0
+        normal_path(raw.as_bytes()).0.into_owned()
     }
 
     #[test]
