@@ -22,7 +22,6 @@ pub mod merge;
 pub mod outcome;
 pub mod page;
 pub mod parameters;
-pub(crate) mod percent;
 pub mod purge;
 pub(crate) mod query;
 pub mod range;
@@ -40,6 +39,7 @@ pub mod time;
 pub mod validation;
 pub mod vary;
 
+pub(crate) use crate::uri::percent;
 pub use fields::Fields;
 pub use key::Key;
 pub use page::{Lifetime, Page, PurgeSeq, Validators};

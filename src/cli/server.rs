@@ -104,6 +104,7 @@ impl Server {
                 .push(tokio::spawn(front::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
         }
         let (socket, address) = bind(config.admin.address)?;
+        metrics.health().enter(crate::metrics::Phase::Running);
         announce("admin", address);
         let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
         let admin_stop = stopping.clone();
