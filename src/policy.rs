@@ -28,6 +28,7 @@ pub(crate) mod query;
 pub mod range;
 pub mod render_request;
 pub mod request_fields;
+pub mod request_id;
 pub mod route;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -46,4 +47,5 @@ pub use key::Key;
 pub use page::{Lifetime, Page, PurgeSeq, Validators};
 pub use purge::{PurgeMemo, Standing};
 pub use request_fields::RequestFields;
+pub use request_id::RequestId;
 pub use time::Timestamp;
