@@ -17,6 +17,7 @@ pub mod freshness;
 pub mod hop_by_hop;
 pub mod host;
 pub mod key;
+pub mod links;
 pub(crate) mod list;
 pub mod lookup;
 pub mod merge;
