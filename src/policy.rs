@@ -28,6 +28,7 @@ pub mod purge;
 pub(crate) mod query;
 pub mod range;
 pub mod render_request;
+pub mod request_fields;
 pub mod request_id;
 pub mod route;
 #[cfg(test)]
@@ -46,5 +47,6 @@ pub use fields::Fields;
 pub use key::Key;
 pub use page::{Lifetime, Page, PurgeSeq, Validators};
 pub use purge::{PurgeMemo, Standing};
+pub use request_fields::RequestFields;
 pub use request_id::RequestId;
 pub use time::Timestamp;

@@ -137,7 +137,7 @@ impl Ask {
         Incoming {
             method: &self.method,
             target: &self.target,
-            headers: &self.headers,
+            headers: (&self.headers).into(),
             listener_scheme: self.listener_scheme,
             peer: self.peer,
         }
