@@ -16,4 +16,5 @@ mod browser {
     mod chromium;
 
     mod chromium_itself;
+    mod dashboard;
 }

@@ -343,17 +343,13 @@ impl Run<'_> {
         tracing::warn!(
             origin = %self.origin.name,
             route = %self.route.name,
-            path = self.path(),
+            path = self.order.loggable_path(),
             id = self.id.as_str(),
             reason,
             unlogged,
             page = if self.order.prior.is_some() { "kept" } else { "none" },
             "render failed"
         );
-    }
-
-    fn path(&self) -> &str {
-        self.order.path()
     }
 
     fn max_page(&self) -> u64 {

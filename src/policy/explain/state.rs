@@ -2,6 +2,7 @@
 //! [`Facts`]; here they are only described.
 
 use super::words::human;
+use crate::policy::encoding::Representation;
 use crate::policy::freshness::{self, age, ttl};
 use crate::policy::lookup::{KeyState, Verdict};
 use crate::policy::{Page, PurgeSeq, Standing, Timestamp, vary};
@@ -108,6 +109,8 @@ pub struct PageState {
     pub body_bytes: u64,
     /// Bytes it takes in the store, everything counted.
     pub stored_bytes: usize,
+    /// The codings it is kept in or made in, the smallest first.
+    pub encodings: Vec<EncodingState>,
     /// Its `ETag` towards clients.
     pub etag: Option<String>,
     /// Its tags.
@@ -118,6 +121,17 @@ pub struct PageState {
     pub varies_on: Vec<String>,
     /// The purge sequence that its render saw.
     pub purge_sequence: u64,
+}
+
+/// A page in one content coding.
+#[derive(Clone, Debug, Serialize)]
+pub struct EncodingState {
+    /// `identity`, `gzip`, `br` or `zstd`.
+    pub coding: &'static str,
+    /// Bytes of its body.
+    pub bytes: u64,
+    /// Whether its body is kept; else it is made from another one whenever it is asked for.
+    pub kept: bool,
 }
 
 pub(super) fn describe(facts: &Facts<'_>) -> State {
@@ -158,6 +172,7 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
         status: page.status.as_u16(),
         body_bytes: page.representations.original().len,
         stored_bytes: page.weight(),
+        encodings: page.representations.all().iter().map(of_representation).collect(),
         etag,
         tags: page.tags.iter().map(|tag| tag.to_string()).collect(),
         unkeyed_vary: page.unkeyed_vary.iter().map(ToString::to_string).collect(),
@@ -166,10 +181,18 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
     }
 }
 
+fn of_representation(one: &Representation) -> EncodingState {
+    EncodingState { coding: one.coding.as_str(), bytes: one.len, kept: one.body.is_some() }
+}
+
 /// What a reader of the numbers would miss.
 pub(super) fn notes(facts: &Facts<'_>) -> Vec<String> {
-    let Some(page) = facts.page.or(facts.void) else { return Vec::new() };
     let mut notes = Vec::new();
+    if let Some(failed) = facts.last_failure {
+        let ago = human(facts.now.since(failed.at));
+        notes.push(format!("its last failed render was {ago} ago: {}", failed.reason));
+    }
+    let Some(page) = facts.page.or(facts.void) else { return notes };
     let names: Vec<&str> = page.unkeyed_vary.iter().map(http::HeaderName::as_str).collect();
     if !names.is_empty() {
         notes.push(format!(
@@ -188,10 +211,6 @@ pub(super) fn notes(facts: &Facts<'_>) -> Vec<String> {
     }
     if page.lifetime.while_revalidate_until <= page.lifetime.fresh_until && page.lifetime.has_ttl {
         notes.push("the page may not be served stale: its response or the route's `stale` forbids it".to_owned());
-    }
-    if let Some(failed) = facts.last_failure {
-        let ago = human(facts.now.since(failed.at));
-        notes.push(format!("its last failed render was {ago} ago: {}", failed.reason));
     }
     notes
 }
