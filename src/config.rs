@@ -1,14 +1,18 @@
 //! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
+pub mod error_page;
 pub mod file;
+pub mod paths;
 pub mod pattern;
 pub mod purging;
 pub mod route;
 pub mod template;
 pub mod units;
 
+pub use error_page::ErrorPage;
 pub use file::{ConfigError, Mistake};
+pub use paths::{Paths, Sitemap, SitemapSource};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
@@ -48,6 +52,8 @@ pub struct Config {
     pub purging: Purging,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
+    /// What is shown where a render failed and the route names no page of its own. Default: the one shipped.
+    pub error_page: ErrorPage,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.
     pub routes: Vec<Arc<Route>>,
     /// What is legal but probably not meant; logged at start and shown by `check`.

@@ -8,6 +8,7 @@
 
 mod family;
 pub mod health;
+mod lists;
 mod observed;
 mod process;
 mod purges;
@@ -26,6 +27,7 @@ pub use totals::Totals;
 use crate::config::{Config, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
+use lists::{Listed, Lists};
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
@@ -51,6 +53,7 @@ pub struct Metrics {
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
+    lists: Lists,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
 }
@@ -62,6 +65,7 @@ struct Names {
     route_origins: Vec<OriginId>,
     origins: Vec<Arc<str>>,
     listeners: Vec<String>,
+    listed: Vec<Listed>,
     threads: usize,
 }
 
@@ -98,6 +102,7 @@ impl Metrics {
                 "URIs invalidated by answers to unsafe requests.",
             )?,
             purges: Purges::new(&registry)?,
+            lists: Lists::new(&names.listed, &registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -162,6 +167,16 @@ impl Metrics {
         self.purges.refreshed();
     }
 
+    /// Counts a reading of the sitemap of a route.
+    pub fn sitemap_read(&self, route: RouteId, result: Result<(), ()>) {
+        self.lists.read(route, result);
+    }
+
+    /// Takes note of how many paths the list of a route has.
+    pub fn listed(&self, route: RouteId, paths: usize) {
+        self.lists.has(route, paths);
+    }
+
     /// Counts a configuration that was taken.
     pub fn reload_taken(&self) {
         self.config_generation.inc();
@@ -208,6 +223,7 @@ impl Metrics {
             route_origins: vec![OriginId(0)],
             origins: vec!["web".into()],
             listeners: vec!["127.0.0.1:0".into()],
+            listed: Vec::new(),
             threads: 1,
         };
         Metrics::with_names(&names).expect("the names are distinct")
@@ -221,6 +237,7 @@ impl Names {
             route_origins: config.routes.iter().map(|route| route.origin).collect(),
             origins: config.origins.iter().map(|origin| origin.name.clone()).collect(),
             listeners: listener_names(config.listeners.iter().map(|listener| listener.address)),
+            listed: Listed::all(config),
             threads: config.threads.get(),
         }
     }

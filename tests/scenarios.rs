@@ -16,12 +16,14 @@ mod scenarios {
     mod dashboard;
     mod disconnect;
     mod draft;
+    mod error_pages;
     mod explain;
     mod failures;
     mod harness_itself;
     mod hosts;
     mod interim;
     mod limits;
+    mod lists;
     mod memory;
     mod origin_down;
     mod paths;
@@ -39,6 +41,7 @@ mod scenarios {
     mod servers;
     mod serving;
     mod shutdown;
+    mod sitemaps;
     mod smuggling;
     mod stale;
     mod streaming;

@@ -6,6 +6,7 @@ use crate::config::{Config, Limits};
 use crate::front::{self, Connections, Proxy};
 use crate::metrics::Metrics;
 use crate::render::purged::refresh_purged;
+use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
 use pingora::apps::HttpServerApp;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// What a client of the admin listener may do.
 const ADMIN_LIMITS: Limits = Limits {
@@ -25,6 +26,9 @@ const ADMIN_LIMITS: Limits = Limits {
     max_head: 64 << 10,
     max_headers: 100,
 };
+
+/// How long the start waits for sitemaps that are files.
+const FOR_LISTS: Duration = Duration::from_secs(5);
 
 /// Why serving ended before a signal came.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,10 @@ impl Server {
         observe(&engine, &metrics);
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
+        let (tell, lists) = oneshot::channel();
+        tokio::spawn(keep_lists(Arc::clone(&engine), tell));
+        // Nobody is let through because a file has not been read yet; one that takes long is waited for no longer.
+        let _ = tokio::time::timeout(FOR_LISTS, lists).await;
         let (stop, stopping) = watch::channel(false);
         let connections = Arc::new(Connections::default());
         let mut signals = Signals::new()?;

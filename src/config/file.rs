@@ -13,6 +13,8 @@ mod listeners;
 mod mistake;
 mod names;
 mod origins;
+mod pages;
+mod paths;
 mod patterns;
 mod purging;
 mod routes;
@@ -100,6 +102,7 @@ fn config(root: &At<'_>) -> Config {
         store: store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
         tracking,
+        error_page: pages::error_page(&keys.key("error_page")).unwrap_or_default(),
         routes,
         warnings: Vec::new(),
     }

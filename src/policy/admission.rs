@@ -4,6 +4,7 @@
 
 mod bypass;
 mod invalidation;
+mod listed;
 
 pub use bypass::{Bypass, BypassReason, Effect};
 pub use invalidation::invalidates;
@@ -45,6 +46,13 @@ pub enum Admission {
     Malformed(&'static str),
     /// Its host is not served here: 421.
     Misdirected,
+    /// The list of a route says that there is no such path: 404, and the origin is not asked.
+    Unlisted {
+        /// The route whose list it is.
+        by: RouteId,
+        /// The request as a bypass, for an editor who sees drafts and has proved it.
+        draft: Bypass,
+    },
     /// It goes to the origin as it is.
     Bypass(Bypass),
     /// It asks for a page that may be stored.
@@ -103,6 +111,9 @@ pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Ad
     }
     let route = resource.as_ref().and_then(|resource| table.find(&host, &resource.path));
     let bypass = bypass(config, incoming, resource.as_ref(), route, &host);
+    if let Some(by) = resource.as_ref().and_then(|resource| listed::refused_by(table, &host, &resource.path, route)) {
+        return Admission::Unlisted { by, draft: Bypass { reason: BypassReason::Draft, ..bypass } };
+    }
     let request = Request { config, table, incoming, host };
     match resource.ok_or(BypassReason::Method).and_then(|resource| request.wanted(&resource, &bypass)) {
         Ok(wanted) => Admission::Lookup(Box::new(wanted)),

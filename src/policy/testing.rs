@@ -23,6 +23,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },
         tracking: NamePatterns::new(["utm_*", "gclid"]),
         routes: routes.into_iter().map(Arc::new).collect(),
+        error_page: ErrorPage::Builtin,
         warnings: vec![],
     }
 }
@@ -55,6 +56,8 @@ pub(crate) fn route(pattern: &str) -> Route {
         patterns: vec![pattern.into()],
         host: None,
         origin: OriginId(0),
+        paths: None,
+        error_page: None,
         cache: CacheMode::Isr,
         revalidate: Revalidate::FromHeaders { default: Duration::from_secs(60) },
         respect: Respect::default(),

@@ -29,8 +29,9 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "error_page",
     ],
-    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
+    later: &["compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
 };
 
 pub(super) const LISTENER: Section =
@@ -89,8 +90,10 @@ pub(super) const ROUTE: Section = Section {
         "heuristic_max",
         "fallback",
         "invalidate",
+        "paths",
+        "error_page",
     ],
-    later: &["paths", "error_page", "compression", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["compression", "warm", "deploy_refresh", "immutable_assets"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -109,6 +112,10 @@ pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["heade
 /// An entry of a list that is empty by default, so it is not among the keys that have defaults.
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
+
+/// As above: a route has no list by default.
+pub(super) const PATHS: Section =
+    Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
 const ALL: [&Section; 13] =
     [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS];
