@@ -3,6 +3,7 @@
 
 pub mod error_page;
 pub mod file;
+pub mod log;
 pub mod paths;
 pub mod pattern;
 pub mod purging;
@@ -12,6 +13,7 @@ pub mod units;
 
 pub use error_page::ErrorPage;
 pub use file::{ConfigError, Mistake};
+pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use paths::{Paths, Sitemap, SitemapSource};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
@@ -50,6 +52,8 @@ pub struct Config {
     pub store: Store,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What is logged.
+    pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
     /// What is shown where a render failed and the route names no page of its own. Default: the one shipped.

@@ -10,6 +10,7 @@ mod cursor;
 mod env;
 mod hosts;
 mod listeners;
+mod log;
 mod mistake;
 mod names;
 mod origins;
@@ -101,6 +102,7 @@ fn config(root: &At<'_>) -> Config {
         origins,
         store: store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
+        log: log::log(&keys.key("log")),
         tracking,
         error_page: pages::error_page(&keys.key("error_page")).unwrap_or_default(),
         routes,

@@ -29,10 +29,14 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "log",
         "error_page",
     ],
-    later: &["compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
+    later: &["compression", "warm", "deploy", "deploy_refresh", "immutable_assets"],
 };
+
+pub(super) const LOG: Section =
+    Section { path: "log", keys: &["level", "format", "access", "redact", "buffer"], later: &[] };
 
 pub(super) const LISTENER: Section =
     Section { path: "listeners[]", keys: &["address", "limits"], later: &["tls", "h2c"] };
@@ -117,8 +121,22 @@ pub(super) const INVALIDATE: Section =
 pub(super) const PATHS: Section =
     Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
-const ALL: [&Section; 13] =
-    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS];
+const ALL: [&Section; 14] = [
+    &FILE,
+    &LOG,
+    &LISTENER,
+    &LIMITS,
+    &ADMIN,
+    &ORIGIN,
+    &STORE,
+    &ROUTE,
+    &REVALIDATE,
+    &STALE,
+    &VARY,
+    &BYPASS,
+    &DRAFT,
+    &TAGS,
+];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
 pub fn known_keys() -> Vec<String> {
