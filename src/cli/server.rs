@@ -5,6 +5,7 @@ use crate::admin::AdminApp;
 use crate::config::{Config, Limits};
 use crate::front::{self, Connections, Proxy};
 use crate::metrics::Metrics;
+use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
@@ -89,6 +90,7 @@ impl Server {
         metrics.observe_log(self.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
+        tokio::spawn(fetch_assets(Arc::clone(&engine)));
         let (tell, lists) = oneshot::channel();
         tokio::spawn(keep_lists(Arc::clone(&engine), tell));
         // Nobody is let through because a file has not been read yet; one that takes long is waited for no longer.

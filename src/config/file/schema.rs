@@ -29,10 +29,13 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "deploy",
+        "deploy_refresh",
+        "immutable_assets",
         "log",
         "error_page",
     ],
-    later: &["compression", "warm", "deploy", "deploy_refresh", "immutable_assets"],
+    later: &["compression", "warm"],
 };
 
 pub(super) const LOG: Section =
@@ -97,7 +100,7 @@ pub(super) const ROUTE: Section = Section {
         "paths",
         "error_page",
     ],
-    later: &["compression", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["compression", "warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };

@@ -1,28 +1,33 @@
 //! Whether a path exists, where lists say which ones do (DESIGN §2.1): no spelling of a path gets around
 //! the list of its route, neither on that route nor through another one that is not so particular.
 
+use super::Understood;
 use crate::config::RouteId;
-use crate::policy::host::Host;
 use crate::policy::route::RouteTable;
-use crate::policy::target::readings::{further_readings, most_careless_reading};
+use crate::policy::target::readings::{further_readings, most_careless_reading, without_slash};
 
-/// The route whose list does not have the path; `path` is in its normal form and `route` takes it.
-pub(super) fn refused_by(table: &RouteTable, host: &Host, path: &str, route: Option<RouteId>) -> Option<RouteId> {
+/// The route whose list does not have the path that was asked for.
+pub(super) fn refused_by(table: &RouteTable, understood: &Understood<'_>) -> Option<RouteId> {
     let lists = table.lists();
     if lists.is_empty() {
         return None;
     }
+    let Understood { route, host, resource, .. } = understood;
+    let path: &str = &resource.as_ref()?.path;
     if let Some(route) = route
-        && !lists.allow(route, path)
+        && !lists.allow(*route, path)
     {
-        return Some(route);
+        return Some(*route);
     }
-    let readings = further_readings(path).unwrap_or_else(|_| vec![most_careless_reading(path)]);
-    let refuses = |reading: &String| {
-        let other = table.find(host, reading).filter(|other| Some(*other) != route)?;
+    let refuses = |reading: &str| {
+        let other = table.find(host, reading).filter(|other| Some(*other) != *route)?;
         (!lists.allow(other, reading)).then_some(other)
     };
-    readings.iter().find_map(refuses)
+    if let Some(path) = without_slash(path) {
+        return refuses(path);
+    }
+    let readings = further_readings(path).unwrap_or_else(|_| vec![most_careless_reading(path)]);
+    readings.iter().find_map(|reading| refuses(reading))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl SiteFetch {
         };
         let query =
             resource.raw_query.map(std::str::from_utf8).transpose().map_err(|_| "has a query that is not text")?;
-        let target = query.map_or_else(|| resource.path.clone(), |query| format!("{}?{query}", resource.path));
+        let target = query.map_or_else(|| resource.path.to_string(), |query| format!("{}?{query}", resource.path));
         let named = resource.authority.and_then(|authority| Host::parse(authority).ok());
         let hosts = self.setup.config.hosts.as_deref().unwrap_or_default();
         let served = named.filter(|host| hosts.iter().any(|entry| host.is_meant_by(entry)));
