@@ -9,6 +9,7 @@
 mod family;
 pub mod handshakes;
 pub mod health;
+mod lists;
 mod observed;
 mod process;
 mod purges;
@@ -29,6 +30,7 @@ use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
 use handshakes::Handshakes;
+use lists::{Listed, Lists};
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
@@ -57,6 +59,7 @@ pub struct Metrics {
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
+    lists: Lists,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
 }
@@ -68,6 +71,7 @@ struct Names {
     route_origins: Vec<OriginId>,
     origins: Vec<Arc<str>>,
     listeners: Vec<String>,
+    listed: Vec<Listed>,
     threads: usize,
 }
 
@@ -109,6 +113,7 @@ impl Metrics {
                 "URIs invalidated by answers to unsafe requests.",
             )?,
             purges: Purges::new(&registry)?,
+            lists: Lists::new(&names.listed, &registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -192,6 +197,16 @@ impl Metrics {
         self.purges.refreshed();
     }
 
+    /// Counts a reading of the sitemap of a route.
+    pub fn sitemap_read(&self, route: RouteId, result: Result<(), ()>) {
+        self.lists.read(route, result);
+    }
+
+    /// Takes note of how many paths the list of a route has.
+    pub fn listed(&self, route: RouteId, paths: usize) {
+        self.lists.has(route, paths);
+    }
+
     /// Counts a build of the origin that was announced.
     pub fn deployed(&self) {
         self.purges.deployed();
@@ -258,6 +273,7 @@ impl Metrics {
             route_origins: vec![OriginId(0)],
             origins: vec!["web".into()],
             listeners: vec!["127.0.0.1:0".into()],
+            listed: Vec::new(),
             threads: 1,
         };
         Metrics::with_names(&names).expect("the names are distinct")
@@ -271,6 +287,7 @@ impl Names {
             route_origins: config.routes.iter().map(|route| route.origin).collect(),
             origins: config.origins.iter().map(|origin| origin.name.clone()).collect(),
             listeners: listener_names(config.listeners.iter().map(|listener| listener.address)),
+            listed: Listed::all(config),
             threads: config.threads.get(),
         }
     }

@@ -18,6 +18,7 @@ mod page;
 pub(crate) mod purged;
 mod run;
 pub mod scheduler;
+pub(crate) mod sitemaps;
 
 pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};

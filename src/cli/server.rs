@@ -7,6 +7,7 @@ use crate::front::{self, Connections, Door, Proxy, Tls};
 use crate::metrics::Metrics;
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
+use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
 use crate::telemetry::Telemetry;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// What a client of the admin listener may do.
 const ADMIN_LIMITS: Limits = Limits {
@@ -31,6 +32,9 @@ const ADMIN_LIMITS: Limits = Limits {
     handshake_timeout: Duration::from_secs(10),
     max_handshakes: NonZeroUsize::MIN,
 };
+
+/// How long the start waits for sitemaps that are files.
+const FOR_LISTS: Duration = Duration::from_secs(5);
 
 /// Why serving ended before a signal came.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +95,10 @@ impl Server {
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
         tokio::spawn(fetch_assets(Arc::clone(&engine)));
+        let (tell, lists) = oneshot::channel();
+        tokio::spawn(keep_lists(Arc::clone(&engine), tell));
+        // Nobody is let through because a file has not been read yet; one that takes long is waited for no longer.
+        let _ = tokio::time::timeout(FOR_LISTS, lists).await;
         let (stop, stopping) = watch::channel(false);
         let connections = Arc::new(Connections::default());
         let mut signals = Signals::new()?;

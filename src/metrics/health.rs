@@ -3,6 +3,7 @@
 
 use crate::config::OriginId;
 use crate::metrics::result::OriginVerdict;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub enum Phase {
 pub struct Health {
     phase: AtomicU8,
     reload_refused: AtomicBool,
+    /// What is wrong with sitemaps, a sentence each.
+    list_troubles: Mutex<Vec<String>>,
     since: Instant,
     /// By origin: how many renders failed since the last that did not, and the milliseconds from
     /// `since` to the first of them. Zero: none.
@@ -42,6 +45,7 @@ impl Health {
         Health {
             phase: AtomicU8::new(Phase::Starting as u8),
             reload_refused: AtomicBool::new(false),
+            list_troubles: Mutex::default(),
             since: Instant::now(),
             origins: origins.iter().map(|name| (name.clone(), AtomicU64::new(0))).collect(),
         }
@@ -75,6 +79,11 @@ impl Health {
         self.origins.iter().filter_map(failing).collect()
     }
 
+    /// Says what is wrong with the sitemaps of routes, in place of what was said before.
+    pub fn set_list_troubles(&self, troubles: Vec<String>) {
+        *self.list_troubles.lock() = troubles;
+    }
+
     pub(super) fn set_reload_refused(&self, refused: bool) {
         self.reload_refused.store(refused, Relaxed);
     }
@@ -106,7 +115,8 @@ impl Health {
         };
         let reload =
             self.reload_refused.load(Relaxed).then(|| "the last reload of the configuration was refused".into());
-        self.origins.iter().filter_map(failing).chain(reload).collect()
+        let lists = self.list_troubles.lock().clone();
+        self.origins.iter().filter_map(failing).chain(reload).chain(lists).collect()
     }
 }
 
