@@ -1,6 +1,8 @@
 //! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
+pub mod crawlers;
+pub mod fallback;
 pub mod file;
 pub mod pattern;
 pub mod purging;
@@ -8,6 +10,8 @@ pub mod route;
 pub mod template;
 pub mod units;
 
+pub use crawlers::Crawlers;
+pub use fallback::{Fallback, LongPolls, Preload, ShellPage};
 pub use file::{ConfigError, Mistake};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
@@ -48,6 +52,10 @@ pub struct Config {
     pub purging: Purging,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
+    /// Visitors that are programs: no fallback page is for them.
+    pub crawlers: Crawlers,
+    /// Bounds on what fallback pages wait by.
+    pub long_polls: LongPolls,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.
     pub routes: Vec<Arc<Route>>,
     /// What is legal but probably not meant; logged at start and shown by `check`.

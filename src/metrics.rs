@@ -6,6 +6,7 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod fallbacks;
 mod family;
 pub mod health;
 mod observed;
@@ -18,6 +19,7 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use fallbacks::PollEnd;
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
@@ -26,6 +28,7 @@ pub use totals::Totals;
 use crate::config::{Config, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
+use fallbacks::Fallbacks;
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
@@ -51,6 +54,7 @@ pub struct Metrics {
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
+    fallbacks: Fallbacks,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
 }
@@ -98,6 +102,7 @@ impl Metrics {
                 "URIs invalidated by answers to unsafe requests.",
             )?,
             purges: Purges::new(&registry)?,
+            fallbacks: Fallbacks::new(names, &registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -160,6 +165,31 @@ impl Metrics {
     /// Counts a purged page that is rendered again although nobody asked for it.
     pub fn refreshed_purged(&self) {
         self.purges.refreshed();
+    }
+
+    /// Counts a fallback page that was shown.
+    pub fn fallback_shown(&self, route: RouteId) {
+        self.fallbacks.shown(route);
+    }
+
+    /// Counts a fallback page that gave way to something else, that long after it was first shown.
+    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
+        self.fallbacks.gave_way(route, after);
+    }
+
+    /// One more open long poll, for as long as the value is kept.
+    pub fn poll_opens(&self) -> Held {
+        self.fallbacks.poll_opens()
+    }
+
+    /// Counts a long poll that ended.
+    pub fn poll_ended(&self, end: PollEnd) {
+        self.fallbacks.poll_ended(end);
+    }
+
+    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
+    pub fn poll_refused(&self, limit: &'static str) {
+        self.fallbacks.poll_refused(limit);
     }
 
     /// Counts a configuration that was taken.

@@ -3,6 +3,7 @@
 //! [`Engine`] is the whole of it: it knows the pages, the renders in flight, the origins and which
 //! keys back off. One render per key and purge sequence at a time; the flight map holds that.
 
+mod awaited;
 pub mod backoff;
 mod complaints;
 mod failures;
@@ -12,10 +13,12 @@ mod mishap;
 mod notices;
 pub mod origin;
 mod page;
+mod preloads;
 pub(crate) mod purged;
 mod run;
 pub mod scheduler;
 
+pub(crate) use awaited::{Awaited, Full};
 pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
 pub(crate) use gate::is_html;
@@ -29,6 +32,7 @@ use crate::policy::{Key, Page, Standing, Timestamp};
 use crate::store::Store;
 use arc_swap::ArcSwap;
 use backoff::Backoff;
+use preloads::Preloads;
 use complaints::Complaints;
 use http::HeaderMap;
 use origin::OriginClient;
@@ -76,6 +80,9 @@ pub struct Engine {
     purged: Notify,
     /// The last renders that failed.
     pub(crate) failures: Failures,
+    /// Who waits behind fallback pages.
+    pub(crate) awaited: Awaited,
+    pub(crate) preloads: Preloads,
     clock: Clock,
 }
 
@@ -157,6 +164,8 @@ impl Engine {
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),
             failures: Failures::default(),
+            awaited: Awaited::new(setup.config.admin.token.as_deref()),
+            preloads: Preloads::default(),
             clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
             setup: ArcSwap::from_pointee(setup),
         })
@@ -232,6 +241,11 @@ impl Engine {
         let popularity = self.store.popularity(key);
         tokio::spawn(run::fly(Arc::clone(self), Arc::clone(&flight), order(), Class::Refresh { popularity }));
         Some(flight)
+    }
+
+    /// Ends the long polls of fallback pages: the process stops, and they would hold it up.
+    pub(crate) fn close_polls(&self) {
+        self.awaited.close();
     }
 
     /// Halves every popularity.

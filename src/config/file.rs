@@ -6,8 +6,10 @@
 //! and nothing else: no name is resolved and no socket opened.
 
 mod arguments;
+mod crawlers;
 mod cursor;
 mod env;
+mod fallback;
 mod hosts;
 mod listeners;
 mod mistake;
@@ -23,7 +25,7 @@ mod tree;
 pub use mistake::{ConfigError, Mistake};
 pub use schema::known_keys;
 
-use super::{Config, NamePatterns, Store};
+use super::{Config, Crawlers, NamePatterns, Store};
 use cursor::{At, Context, Keys, count};
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -100,6 +102,8 @@ fn config(root: &At<'_>) -> Config {
         store: store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
         tracking,
+        crawlers: crawlers(&keys.key("crawlers")),
+        long_polls: fallback::long_polls(&keys.key("long_polls")),
         routes,
         warnings: Vec::new(),
     }
@@ -136,6 +140,10 @@ fn hosts(at: &At<'_>) -> Option<Vec<Box<str>>> {
 
 fn tracking(at: &At<'_>) -> NamePatterns {
     if at.is_set() { NamePatterns::new(at.set(names::tracking)) } else { NamePatterns::new(tracking::SHIPPED) }
+}
+
+fn crawlers(at: &At<'_>) -> Crawlers {
+    if at.is_set() { Crawlers::new(at.set(fallback::crawler)) } else { Crawlers::new(crawlers::SHIPPED) }
 }
 
 fn store(keys: &Keys<'_>) -> Store {

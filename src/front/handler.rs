@@ -1,6 +1,7 @@
 //! The glue to pingora's proxy: each hook translates in, asks, translates out.
 
 use super::bypass;
+use super::fallback::{self, Visitor};
 use super::guard::Guarded;
 use super::head_check;
 use super::head_update::ForwardedHead;
@@ -58,6 +59,8 @@ pub(crate) struct Ctx {
     pub(super) route: Option<RouteId>,
     pub(super) outcome: Outcome,
     pub(super) sent_cookie: bool,
+    /// What it brought back of a fallback page.
+    pub(super) visitor: Visitor,
     /// How the request goes on to the origin, if it does.
     pub(super) forward: Option<Forward>,
     /// The order of servers it tries, and how many attempts it has made.
@@ -87,6 +90,7 @@ impl Ctx {
                 detail: None,
             },
             sent_cookie: false,
+            visitor: Visitor::default(),
             forward: None,
             turn: None,
             attempts: 0,
@@ -202,6 +206,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        fallback::take_cookie(session, ctx)?;
         ctx.sent_cookie = session.req_header().headers.contains_key(header::COOKIE);
         if let Err(bad) = self.check_head(session) {
             return self.refuse(session, ctx, bad.status, bad.reason).await;
@@ -212,6 +217,7 @@ impl ProxyHttp for Proxy {
         match admit(&ctx.setup.config, &ctx.setup.routes, &self.incoming(session)) {
             Admission::Malformed(why) => self.refuse(session, ctx, StatusCode::BAD_REQUEST, why).await,
             Admission::Misdirected => self.refuse(session, ctx, StatusCode::MISDIRECTED_REQUEST, "host").await,
+            Admission::Own(own) => fallback::answer(self, session, ctx, &own).await,
             Admission::Lookup(wanted) if is_draft(ctx, session) => {
                 let forward = Forward::of_wanted(&wanted, BypassReason::Draft);
                 ctx.bypass(forward);
@@ -287,6 +293,7 @@ impl ProxyHttp for Proxy {
             ctx.bytes = session.body_bytes_sent() as u64;
             ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());
         }
+        fallback::settle(&self.engine, ctx);
         let duration = ctx.started.elapsed();
         ctx.setup.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, duration);
         if !AccessEvent::is_heard() {
@@ -296,7 +303,7 @@ impl ProxyHttp for Proxy {
         AccessEvent {
             method: session.req_header().method.as_str(),
             host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
-            path: session.req_header().uri.path(),
+            path: fallback::loggable(session.req_header().uri.path(), &ctx.outcome),
             route: ctx.route.map_or("", |id| &ctx.setup.route(id).name),
             status: ctx.status,
             outcome: &ctx.outcome,

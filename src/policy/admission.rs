@@ -45,10 +45,21 @@ pub enum Admission {
     Malformed(&'static str),
     /// Its host is not served here: 421.
     Misdirected,
+    /// It asks for something of ours, below `/.breadbox`: no route has it and no origin hears of it.
+    Own(Own),
     /// It goes to the origin as it is.
     Bypass(Bypass),
     /// It asks for a page that may be stored.
     Lookup(Box<Wanted>),
+}
+
+/// Something below [`OWN`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The name of the host, normalised, without a port.
+    pub host: Box<str>,
+    /// The path in its normal form.
+    pub path: String,
 }
 
 /// The page a request asks for.
@@ -90,6 +101,8 @@ const MAX_QUERY: usize = 8 << 10;
 /// Bytes of all that tells a variant apart.
 const MAX_VARIANT: usize = 8 << 10;
 
+pub use crate::uri::path::OWN;
+
 const RSC: HeaderName = HeaderName::from_static("rsc");
 
 /// Decides what a request is.
@@ -101,6 +114,9 @@ pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Ad
     if config.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|entry| host.is_meant_by(entry))) {
         return Admission::Misdirected;
     }
+    if let Some(resource) = resource.as_ref().filter(|resource| is_own(&resource.path)) {
+        return Admission::Own(Own { host: host.name().into(), path: resource.path.clone() });
+    }
     let route = resource.as_ref().and_then(|resource| table.find(&host, &resource.path));
     let bypass = bypass(config, incoming, resource.as_ref(), route, &host);
     let request = Request { config, table, incoming, host };
@@ -108,6 +124,16 @@ pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Ad
         Ok(wanted) => Admission::Lookup(Box::new(wanted)),
         Err(reason) => Admission::Bypass(Bypass { reason, ..bypass }),
     }
+}
+
+/// Whether a path is ours, or somebody could read it so.
+fn is_own(path: &str) -> bool {
+    let below = |path: &str| path.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if below(path) {
+        return true;
+    }
+    let looks_so = memchr::memmem::find(path.as_bytes(), &OWN.as_bytes()[1..]).is_some();
+    looks_so && further_readings(path).map_or(true, |readings| readings.iter().any(|reading| below(reading)))
 }
 
 /// What the request-target names (nothing for `*`) and on which host (RFC 9112 §3.2, §3.2.2).

@@ -103,6 +103,9 @@ pub fn of_request(config: &Config, table: &RouteTable, asked: &Asked) -> (Explan
         Admission::Misdirected => {
             explanation.now.why = "it is answered 421: the host is not among `hosts`".to_owned();
         }
+        Admission::Own(_) => {
+            explanation.now.why = "it is Breadbox's own: no route has it and no origin hears of it".to_owned();
+        }
         Admission::Bypass(bypass) => explanation.describe_bypass(config, asked, &bypass),
         Admission::Lookup(wanted) => {
             explanation.describe_lookup(config, asked, &wanted);

@@ -18,19 +18,22 @@ pub enum Served {
     Bypass,
     /// By an error page of ours: the origin failed and there was no page.
     Failed,
+    /// By Breadbox itself: what it has below `/.breadbox`.
+    Own,
     /// By a refusal of ours: a malformed request, a host not served, `only-if-cached` without a page.
     Refused,
 }
 
 impl Served {
     /// Every value, for metrics that exist before they happen.
-    pub const ALL: [Served; 7] = [
+    pub const ALL: [Served; 8] = [
         Served::Hit,
         Served::StaleHit,
         Served::Miss,
         Served::Fallback,
         Served::Bypass,
         Served::Failed,
+        Served::Own,
         Served::Refused,
     ];
 
@@ -43,6 +46,7 @@ impl Served {
             Served::Fallback => "fallback",
             Served::Bypass => "bypass",
             Served::Failed => "failed",
+            Served::Own => "own",
             Served::Refused => "refused",
         }
     }

@@ -22,6 +22,12 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         store: Store { memory: 1 << 20, max_page: 1 << 16 },
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },
         tracking: NamePatterns::new(["utm_*", "gclid"]),
+        crawlers: Crawlers::default(),
+        long_polls: LongPolls {
+            per_token: std::num::NonZeroUsize::MIN,
+            per_client: std::num::NonZeroUsize::MIN,
+            total: std::num::NonZeroUsize::MIN,
+        },
         routes: routes.into_iter().map(Arc::new).collect(),
         warnings: vec![],
     }
@@ -65,6 +71,7 @@ pub(crate) fn route(pattern: &str) -> Route {
         draft_cookie: Some("__prerender_bypass".into()),
         tag_headers: vec![],
         tags: vec![],
+        fallback: None,
         invalidate: vec![],
         not_found_ttl: Duration::from_secs(10),
         uncacheable_ttl: Duration::from_secs(10),

@@ -3,6 +3,9 @@
 
 use super::percent::{self, Component, Encoding};
 
+/// What Breadbox itself answers is below this path.
+pub const OWN: &str = "/.breadbox";
+
 /// The one normal form of a path; an empty one is `/`.
 pub(crate) fn normal_path(raw: &[u8]) -> (String, Encoding) {
     let mut path = String::with_capacity(raw.len());

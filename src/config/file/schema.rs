@@ -21,6 +21,8 @@ pub(super) const FILE: Section = Section {
         "trusted_proxies",
         "hosts",
         "tracking",
+        "crawlers",
+        "long_polls",
         "listeners",
         "admin",
         "origins",
@@ -106,12 +108,21 @@ pub(super) const DRAFT: Section = Section { path: "routes[].bypass.draft", keys:
 
 pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["header", "add"], later: &[] };
 
+pub(super) const FALLBACK: Section =
+    Section { path: "routes[].fallback", keys: &["page", "after", "status", "hold", "preload"], later: &[] };
+
+pub(super) const PRELOAD: Section =
+    Section { path: "routes[].fallback.preload", keys: &["max", "from"], later: &[] };
+
+pub(super) const LONG_POLLS: Section =
+    Section { path: "long_polls", keys: &["per_token", "per_client", "total"], later: &[] };
+
 /// An entry of a list that is empty by default, so it is not among the keys that have defaults.
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
-const ALL: [&Section; 13] =
-    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS];
+const ALL: [&Section; 16] =
+    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS, &FALLBACK, &PRELOAD, &LONG_POLLS];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
 pub fn known_keys() -> Vec<String> {
