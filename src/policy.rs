@@ -9,6 +9,7 @@ pub(crate) mod connection;
 pub(crate) mod cookies;
 pub mod date;
 pub mod draft;
+pub mod encoding;
 pub mod explain;
 pub mod fallback;
 pub mod fields;

@@ -2,7 +2,7 @@
 
 use crate::config::{Preload, Route};
 use crate::policy::preloads::{Candidate, candidates};
-use crate::policy::{Fields, Key};
+use crate::policy::{Key, Page};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
@@ -25,10 +25,11 @@ struct Learned {
 }
 
 impl Preloads {
-    /// Remembers what a page that was just rendered has loaded.
-    pub(crate) fn learn(&self, route: &Route, key: &Key, status: StatusCode, fields: &Fields, body: &Bytes) {
+    /// Remembers what a page that was just rendered has loaded; `body` is as the origin sent it.
+    pub(crate) fn learn(&self, route: &Route, page: &Page, body: &Bytes) {
+        let (key, fields) = (&page.key, &page.fields);
         let wanted = route.fallback.as_ref().is_some_and(|fallback| fallback.preload.max > 0);
-        if !wanted || status != StatusCode::OK || !super::is_html(fields) {
+        if !wanted || page.status != StatusCode::OK || !super::is_html(fields) {
             return;
         }
         let plain = !fields.contains(&header::CONTENT_ENCODING);

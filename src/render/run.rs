@@ -245,8 +245,8 @@ impl Run<'_> {
                     self.flight.end();
                     return self.not_good("empty", Backoff::Wait, None, RenderResult::Garbled);
                 }
-                let page = Arc::new(recipe.bake(body, self.order.prior.as_deref()));
-                self.engine.preloads.learn(self.route, &page.key, page.status, &page.fields, &page.body);
+                let page = Arc::new(recipe.bake(body.clone(), self.order.prior.as_deref()));
+                self.engine.preloads.learn(self.route, &page, &body);
                 self.engine.store.put(Arc::clone(&page), self.route.max_variants);
                 if says_stale {
                     // The origin's own cache is behind: it is asked again soon, but not at once.
@@ -254,7 +254,7 @@ impl Run<'_> {
                 } else {
                     self.good();
                 }
-                self.flight.land(page);
+                self.flight.land(page, body);
                 result_of(answered)
             }
             Gathered::Outgrown => RenderResult::Oversize,
