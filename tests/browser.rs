@@ -16,4 +16,6 @@ mod browser {
     mod chromium;
 
     mod chromium_itself;
+    mod swap;
+    mod tabs;
 }

@@ -18,6 +18,8 @@ mod scenarios {
     mod draft;
     mod explain;
     mod failures;
+    mod fallback;
+    mod fallback_waits;
     mod harness_itself;
     mod hosts;
     mod interim;

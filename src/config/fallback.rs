@@ -77,23 +77,24 @@ enum Author {
 
 impl ShellPage {
     /// The page that is shipped.
-    pub fn builtin(hold: Duration) -> Self {
-        ShellPage::new(BUILTIN, Author::Shipped, hold)
+    pub fn builtin(hold: Duration, preload: &Preload) -> Self {
+        ShellPage::new(BUILTIN, Author::Shipped, hold, preload)
     }
 
     /// A page of the operator's.
-    pub fn of(html: &str, hold: Duration) -> Self {
-        ShellPage::new(html, Author::Operator, hold)
+    pub fn of(html: &str, hold: Duration, preload: &Preload) -> Self {
+        ShellPage::new(html, Author::Operator, hold, preload)
     }
 
-    fn new(html: &str, author: Author, hold: Duration) -> Self {
-        let script: String = SWAP.lines().filter(|line| !line.starts_with("//")).flat_map(|line| [line, "\n"]).collect();
+    fn new(html: &str, author: Author, hold: Duration, preload: &Preload) -> Self {
+        let script: String =
+            SWAP.lines().filter(|line| !line.starts_with("//")).flat_map(|line| [line, "\n"]).collect();
         let at = end_of_head(html);
         let hold = hold.as_millis();
         let refresh = format!("<noscript><meta http-equiv=\"refresh\" content=\"{REFRESH}\"></noscript>\n");
         let before = format!("{}{refresh}<script data-hold=\"{hold}\" data-wait=\"", &html[..at]);
         let after = format!("\">{script}</script>\n{}", &html[at..]);
-        let policy = policy(html, author, &hash(&script));
+        let policy = policy(html, author, &hash(&script), preload);
         ShellPage { before: before.into(), after: after.into(), policy }
     }
 
@@ -114,20 +115,24 @@ fn end_of_head(html: &str) -> usize {
     lower.find("</head").or_else(|| lower.rfind("</body")).unwrap_or(html.len())
 }
 
-/// What the page may load and run.
-fn policy(html: &str, author: Author, swap: &str) -> HeaderValue {
+/// What the page may load and run. What it preloads for the next page counts as well.
+fn policy(html: &str, author: Author, swap: &str, preload: &Preload) -> HeaderValue {
+    let own = if preload.max > 0 { " 'self'" } else { "" };
+    let others: String = preload.from.iter().filter(|_| preload.max > 0).flat_map(|from| [" ", &**from]).collect();
     let inline = inline(html);
     let list = |texts: &[String]| texts.iter().map(|text| format!(" {}", hash(text))).collect::<String>();
     let text = match author {
         Author::Shipped => format!(
-            "default-src 'none'; script-src {swap}; style-src{}; img-src data:; connect-src 'self'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            list(&inline.styles)
+            "default-src 'none'; script-src {swap}{own}{others}; style-src{}{own}{others}; img-src data:{own}{others}; \
+             font-src{}{others}; connect-src 'self'{others}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            list(&inline.styles),
+            if own.is_empty() { " 'none'" } else { own },
         ),
         Author::Operator => format!(
-            "default-src 'none'; script-src 'self' {swap}{}; style-src 'self' https: 'unsafe-inline'; \
-             img-src 'self' https: data:; font-src 'self' https: data:; media-src 'self' https:; \
-             connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+            "default-src 'none'; script-src 'self' {swap}{}{others}; style-src 'self' https: 'unsafe-inline'{others}; \
+             img-src 'self' https: data:{others}; font-src 'self' https: data:{others}; media-src 'self' https:; \
+             connect-src 'self'{others}; manifest-src 'self'; base-uri 'none'; form-action 'self'; \
+             frame-ancestors 'self'",
             list(&inline.scripts)
         ),
     };
@@ -178,6 +183,7 @@ mod tests {
     use super::*;
 
     const HOLD: Duration = Duration::from_secs(30);
+    const NONE: Preload = Preload { max: 0, from: vec![] };
 
     fn text(page: &ShellPage) -> String {
         String::from_utf8(page.body("TOKEN").to_vec()).expect("text")
@@ -185,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_shipped_page_runs_one_script_and_loads_nothing() {
-        let page = ShellPage::builtin(HOLD);
+        let page = ShellPage::builtin(HOLD, &NONE);
         let body = text(&page);
         assert_eq!(body.matches("<script").count(), 1, "{body}");
         assert!(body.contains("<script data-hold=\"30000\" data-wait=\"TOKEN\">"), "{body}");
@@ -202,9 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_preloaded_may_be_loaded() {
+        let preload = Preload { max: 1, from: vec!["https://cdn.test".into()] };
+        for page in [ShellPage::builtin(HOLD, &preload), ShellPage::of("x", HOLD, &preload)] {
+            let policy = page.policy().to_str().expect("ASCII");
+            for kind in ["script-src", "style-src", "font-src", "img-src"] {
+                let directive = policy.split("; ").find(|directive| directive.starts_with(kind)).expect(kind);
+                assert!(directive.contains(" 'self'") && directive.contains(" https://cdn.test"), "{directive}");
+            }
+        }
+    }
+
+    #[test]
     fn a_page_of_the_operators_keeps_what_is_in_it() {
         let html = "<!doctype html><title>x</title><HEAD><script>let a = '&lt;';</script></HEAD><body>hi</body>";
-        let page = ShellPage::of(html, HOLD);
+        let page = ShellPage::of(html, HOLD, &NONE);
         let body = text(&page);
         let (head, rest) = body.split_once("<noscript>").expect("a refresh");
         assert!(head.ends_with("let a = '&lt;';</script>") && rest.ends_with("</HEAD><body>hi</body>"), "{body}");
@@ -214,9 +232,10 @@ mod tests {
 
     #[test]
     fn the_script_goes_in_wherever_the_page_leaves_room() {
-        for (html, before) in [("a</body></html>", "a<noscript>"), ("just text", "just text<noscript>"), ("", "<noscript>")]
+        for (html, before) in
+            [("a</body></html>", "a<noscript>"), ("just text", "just text<noscript>"), ("", "<noscript>")]
         {
-            assert!(text(&ShellPage::of(html, HOLD)).starts_with(before), "{html}");
+            assert!(text(&ShellPage::of(html, HOLD, &NONE)).starts_with(before), "{html}");
         }
     }
 }

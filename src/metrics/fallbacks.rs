@@ -62,7 +62,7 @@ impl Fallbacks {
         let times = HistogramVec::new(opts.buckets(BOUNDS.to_vec()), &["route"])?;
         registry.register(Box::new(times.clone()))?;
         let ended =
-            counters(registry, "breadbox_long_polls_ended_total", "Long polls that ended, by why they did.", "end")?;
+            counters(registry, "breadbox_long_polls_ended_total", "Long polls that ended, by why they did.", "result")?;
         let refused = counters(
             registry,
             "breadbox_long_polls_refused_total",

@@ -132,7 +132,7 @@ fn is_own(path: &str) -> bool {
     if below(path) {
         return true;
     }
-    let looks_so = memchr::memmem::find(path.as_bytes(), &OWN.as_bytes()[1..]).is_some();
+    let looks_so = memchr::memmem::find(path.as_bytes(), OWN.trim_start_matches("/.").as_bytes()).is_some();
     looks_so && further_readings(path).map_or(true, |readings| readings.iter().any(|reading| below(reading)))
 }
 

@@ -85,7 +85,9 @@ const OF_SCRIPTS: [&str; 9] = [
 
 fn is_navigation(headers: &HeaderMap) -> bool {
     let says = |name: &'static str, word: &str| {
-        headers.get(HeaderName::from_static(name)).is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
+        headers
+            .get(HeaderName::from_static(name))
+            .is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
     };
     // In a frame of another site our cookie would not come back.
     says("sec-fetch-mode", "navigate")
@@ -103,9 +105,12 @@ fn is_ahead(headers: &HeaderMap) -> bool {
 }
 
 fn names(headers: &HeaderMap, name: &str, words: &[&[u8]]) -> bool {
-    headers.get_all(name).iter().map(HeaderValue::as_bytes).map(<[u8]>::to_ascii_lowercase).any(|value| {
-        words.iter().any(|word| memchr::memmem::find(&value, word).is_some())
-    })
+    headers
+        .get_all(name)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .map(<[u8]>::to_ascii_lowercase)
+        .any(|value| words.iter().any(|word| memchr::memmem::find(&value, word).is_some()))
 }
 
 fn is_program(config: &Config, headers: &HeaderMap) -> bool {

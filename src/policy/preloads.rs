@@ -7,8 +7,8 @@
 use super::list::members;
 use super::{Fields, Key};
 use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
-use http::header::LINK;
 use http::HeaderValue;
+use http::header::LINK;
 use std::collections::BTreeMap;
 
 /// Bytes of a page that are read: heads are short.
@@ -250,7 +250,13 @@ mod tests {
             <!-- <link rel=stylesheet href=/no2.css> --><link rel=modulepreload href=//cdn.test/d.js>\
             <link rel=stylesheet href=/s.css integrity=sha256-x></head><body><link rel=stylesheet href=/late.css>";
         assert_eq!(
-            links(&[("link", "</h.css>; rel=preload; as=style, </p>; rel=\"prev\""), ("link", "</a.js>;rel=modulepreload")], body),
+            links(
+                &[
+                    ("link", "</h.css>; rel=preload; as=style, </p>; rel=\"prev\""),
+                    ("link", "</a.js>;rel=modulepreload")
+                ],
+                body
+            ),
             [
                 "</h.css>; rel=preload; as=style",
                 "</a.js>; rel=modulepreload",
@@ -265,11 +271,16 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_a_site_is_left_out() {
-        for href in ["javascript:alert(1)", "data:,x", "/a b", "/a>b", "/a\u{e9}", "/\r\nX: y", "", "https://u@h/", "#x"] {
+        for href in
+            ["javascript:alert(1)", "data:,x", "/a b", "/a>b", "/a\u{e9}", "/\r\nX: y", "", "https://u@h/", "#x"]
+        {
             let page = format!("<link rel=stylesheet href=\"{href}\">");
             assert_eq!(links(&[], &page), Vec::<String>::new(), "{href}");
         }
-        assert_eq!(links(&[("link", "</a b>; rel=preload; as=style, <>; rel=preload; as=style")], ""), Vec::<String>::new());
+        assert_eq!(
+            links(&[("link", "</a b>; rel=preload; as=style, <>; rel=preload; as=style")], ""),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

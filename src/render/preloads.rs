@@ -53,7 +53,8 @@ impl Preloads {
         if (there.scheme, there.host) != (here.scheme, here.host) {
             return Vec::new();
         }
-        let likely = learned.latest.iter().filter(|found| found.is_likely(&learned.before) && found.is_from(&rule.from));
+        let likely =
+            learned.latest.iter().filter(|found| found.is_likely(&learned.before) && found.is_from(&rule.from));
         likely.take(rule.max).map(Candidate::link).collect()
     }
 }

@@ -30,20 +30,21 @@ pub(super) fn fallback(at: &At<'_>) -> Option<Fallback> {
     let keys = at.section(&schema::FALLBACK);
     let hold = keys.key("hold").duration(Duration::from_secs(30), Duration::from_millis(100)..=MAX_HOLD);
     let after = after(&keys.key("after"), hold);
+    let preload = preload(&keys.key("preload"));
     Some(Fallback {
-        page: Arc::new(page(&keys.key("page"), hold)),
+        page: Arc::new(page(&keys.key("page"), hold, &preload)),
         after,
         status: status(&keys.key("status")),
         hold,
-        preload: preload(&keys.key("preload")),
+        preload,
     })
 }
 
-fn page(at: &At<'_>, hold: Duration) -> ShellPage {
+fn page(at: &At<'_>, hold: Duration, preload: &Preload) -> ShellPage {
     let read = at.read(|text| if text == "builtin" { Ok(None) } else { read_page(&at.cx.resolve(text)).map(Some) });
     match read.flatten() {
-        Some(html) => ShellPage::of(&html, hold),
-        None => ShellPage::builtin(hold),
+        Some(html) => ShellPage::of(&html, hold, preload),
+        None => ShellPage::builtin(hold, preload),
     }
 }
 

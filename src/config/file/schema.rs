@@ -111,8 +111,7 @@ pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["heade
 pub(super) const FALLBACK: Section =
     Section { path: "routes[].fallback", keys: &["page", "after", "status", "hold", "preload"], later: &[] };
 
-pub(super) const PRELOAD: Section =
-    Section { path: "routes[].fallback.preload", keys: &["max", "from"], later: &[] };
+pub(super) const PRELOAD: Section = Section { path: "routes[].fallback.preload", keys: &["max", "from"], later: &[] };
 
 pub(super) const LONG_POLLS: Section =
     Section { path: "long_polls", keys: &["per_token", "per_client", "total"], later: &[] };
@@ -121,8 +120,24 @@ pub(super) const LONG_POLLS: Section =
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
-const ALL: [&Section; 16] =
-    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS, &FALLBACK, &PRELOAD, &LONG_POLLS];
+const ALL: [&Section; 16] = [
+    &FILE,
+    &LISTENER,
+    &LIMITS,
+    &ADMIN,
+    &ORIGIN,
+    &STORE,
+    &ROUTE,
+    &REVALIDATE,
+    &STALE,
+    &VARY,
+    &BYPASS,
+    &DRAFT,
+    &TAGS,
+    &FALLBACK,
+    &PRELOAD,
+    &LONG_POLLS,
+];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
 pub fn known_keys() -> Vec<String> {

@@ -13,12 +13,13 @@ const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const HOLD: Duration = Duration::from_secs(30);
 
 fn fallback() -> Fallback {
+    let preload = Preload { max: 8, from: vec![] };
     Fallback {
-        page: Arc::new(ShellPage::builtin(HOLD)),
+        page: Arc::new(ShellPage::builtin(HOLD, &preload)),
         after: Duration::ZERO,
         status: StatusCode::OK,
         hold: HOLD,
-        preload: Preload { max: 8, from: vec![] },
+        preload,
     }
 }
 
