@@ -3,7 +3,9 @@
 
 pub mod crawlers;
 pub mod fallback;
+pub mod deploys;
 pub mod file;
+pub mod log;
 pub mod pattern;
 pub mod purging;
 pub mod route;
@@ -12,7 +14,9 @@ pub mod units;
 
 pub use crawlers::Crawlers;
 pub use fallback::{Fallback, LongPolls, Preload, ShellPage};
+pub use deploys::Deploys;
 pub use file::{ConfigError, Mistake};
+pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
@@ -50,6 +54,10 @@ pub struct Config {
     pub store: Store,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What deploys of the origins make of pages.
+    pub deploys: Deploys,
+    /// What is logged.
+    pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
     /// Visitors that are programs: no fallback page is for them.

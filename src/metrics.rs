@@ -192,6 +192,21 @@ impl Metrics {
         self.fallbacks.poll_refused(limit);
     }
 
+    /// Counts a build of the origin that was announced.
+    pub fn deployed(&self) {
+        self.purges.deployed();
+    }
+
+    /// Counts a page of an earlier build that is rendered again although nobody asked for it.
+    pub fn refreshed_deployed(&self) {
+        self.purges.refreshed_deployed();
+    }
+
+    /// Counts an asset that is fetched because a page links it.
+    pub fn fetched_asset(&self) {
+        self.purges.fetched_asset();
+    }
+
     /// Counts a configuration that was taken.
     pub fn reload_taken(&self) {
         self.config_generation.inc();
@@ -214,6 +229,11 @@ impl Metrics {
     /// Where the number of keys that back off comes from; asked at every scrape.
     pub fn observe_backoff_keys(&self, source: impl Fn() -> u64 + Send + 'static) {
         self.observed.set_backoff_keys(Box::new(source));
+    }
+
+    /// Where the number of log lines that were dropped comes from; asked at every scrape.
+    pub fn observe_log(&self, dropped: impl Fn() -> u64 + Send + 'static) {
+        self.observed.set_log_dropped(Box::new(dropped));
     }
 
     /// What `/readyz` is made from.

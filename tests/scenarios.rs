@@ -14,6 +14,7 @@ mod scenarios {
     mod config_errors;
     mod cookies;
     mod dashboard;
+    mod deploys;
     mod disconnect;
     mod draft;
     mod explain;
@@ -24,12 +25,14 @@ mod scenarios {
     mod hosts;
     mod interim;
     mod limits;
+    mod logs;
     mod memory;
     mod origin_down;
     mod paths;
     mod purge;
     mod purge_foreign;
     mod query;
+    mod request_id;
     mod revalidation;
     mod rfc9111;
     mod rfc9111_fields;

@@ -8,10 +8,12 @@
 mod arguments;
 mod crawlers;
 mod cursor;
+mod deploys;
 mod env;
 mod fallback;
 mod hosts;
 mod listeners;
+mod log;
 mod mistake;
 mod names;
 mod origins;
@@ -101,6 +103,8 @@ fn config(root: &At<'_>) -> Config {
         origins,
         store: store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
+        deploys: deploys::deploys(&keys),
+        log: log::log(&keys.key("log")),
         tracking,
         crawlers: crawlers(&keys.key("crawlers")),
         long_polls: fallback::long_polls(&keys.key("long_polls")),

@@ -64,7 +64,7 @@ pub(super) fn settle(engine: &Engine, ctx: &Ctx) {
     }
 }
 
-/// The path for the log: a token does not belong there.
-pub(super) fn loggable<'a>(path: &'a str, outcome: &Outcome) -> &'a str {
-    if outcome.served == Served::Own { OWN } else { path }
+/// The target for the log: a token does not belong there.
+pub(super) fn loggable<'a>(target: &'a [u8], outcome: &Outcome) -> &'a [u8] {
+    if outcome.served == Served::Own { OWN.as_bytes() } else { target }
 }

@@ -21,7 +21,7 @@ use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
 use pingora::proxy::Session;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a lookup is made again because the state it saw had changed before it acted; then the
 /// request is forwarded.
@@ -78,8 +78,8 @@ impl<'a> Lookup<'a> {
             match (verdict, page) {
                 (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
                 (Verdict::Stale(refresh), Some(page)) => {
-                    if refresh == Refresh::Start {
-                        self.refresh(&seen, ctx);
+                    if refresh == Refresh::Start || (refresh == Refresh::InTurn && self.engine.is_its_turn()) {
+                        self.refresh(&seen, verdict, ctx);
                     }
                     return self.serve(session, ctx, &page, Served::StaleHit).await;
                 }
@@ -139,7 +139,7 @@ impl<'a> Lookup<'a> {
             uncacheable: self.engine.store.is_uncacheable(&seen.flight, now),
             backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, now),
             only_if_cached,
-            standing: page.map(|page| self.engine.store.standing(page)).unwrap_or_default(),
+            standing: page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default(),
             audience: self.audience,
         };
         lookup::decide(page, seen.missing, wish, varies, &state, now)
@@ -158,12 +158,16 @@ impl<'a> Lookup<'a> {
     }
 
     fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
+        let mut request = render_request::build(&self.setup.config, self.wanted, &self.headers);
+        if self.route.cache == CacheMode::Headers {
+            request.set_id(&ctx.id);
+        }
         Order {
             setup: Arc::clone(&self.setup),
             route: self.wanted.route,
             origin: self.wanted.origin,
             key: seen.flight.clone(),
-            request: render_request::build(&self.setup.config, self.wanted, &self.headers),
+            request,
             asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
             asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: ctx.sent_cookie },
             prior: seen.page.clone(),
@@ -175,8 +179,8 @@ impl<'a> Lookup<'a> {
         self.engine.join_or_start(&seen.flight, still_wanted, || self.order(seen, ctx))
     }
 
-    fn refresh(&self, seen: &Seen, ctx: &Ctx) {
-        let still_wanted = || self.decide(&self.look(), ctx.now) == Verdict::Stale(Refresh::Start);
+    fn refresh(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) {
+        let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
         self.engine.refresh(&seen.flight, still_wanted, || self.order(seen, ctx));
     }
 
@@ -193,6 +197,7 @@ impl<'a> Lookup<'a> {
         ctx.outcome.served = Served::Miss;
         ctx.outcome.forwarded = Some(why);
         ctx.outcome.collapsed = waiter.is_follower();
+        ctx.asked.get_or_insert_with(Instant::now);
         while let Some(said) = waiter.interim().await {
             respond::interim(session, &said).await?;
         }
@@ -200,6 +205,7 @@ impl<'a> Lookup<'a> {
         if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
             told = waiter.whole().await;
         }
+        ctx.origin_answered();
         let is_void = |page: &Page| self.engine.store.standing(page) == Standing::Void;
         let stale = seen.page.clone().filter(|page| otherwise == Otherwise::StalePage && !is_void(page));
         match told {

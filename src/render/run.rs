@@ -2,6 +2,7 @@
 //!
 //! The task is detached. Whatever happens to it, its flight leaves the map and its waiters are told.
 
+mod builds;
 mod unstored;
 
 use super::flight::{Failure, Flight, HeadKind};
@@ -13,7 +14,8 @@ use super::{Engine, Order, page};
 use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Standing, Timestamp, hop_by_hop, validation, vary};
+use crate::policy::{Fields, Lifetime, RequestId, Standing, Timestamp, hop_by_hop, validation, vary};
+use crate::telemetry::ids;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use tokio::time::Instant;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Runs the render of `order` for `flight`.
-pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, class: Class) {
+pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, mut order: Order, class: Class) {
+    let id = order.request.id_or(ids::fresh());
     let landing = Landing { engine: &engine, flight: &flight };
     let setup = Arc::clone(&order.setup);
     let origin = Arc::clone(setup.config.origin(order.origin));
@@ -47,7 +50,7 @@ pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, 
     flight.ask(|| engine.store.purge_seq());
     let started = Instant::now();
     let route = Arc::clone(setup.route(order.route));
-    let run = Run { engine: &engine, flight: &flight, order: &order, route: &route, origin: &origin, started };
+    let run = Run { engine: &engine, flight: &flight, order: &order, route: &route, origin: &origin, started, id };
     let result = run.run().await;
     setup.metrics.render(order.route, result, started.elapsed());
     drop(landing);
@@ -78,6 +81,7 @@ struct Run<'a> {
     route: &'a Route,
     origin: &'a Origin,
     started: Instant,
+    id: RequestId,
 }
 
 /// An answer's head and the times of its request and arrival.
@@ -122,6 +126,7 @@ impl Run<'_> {
             personal: self.order.asker.authorized || self.order.asker.sent_cookie,
             prior: self.order.prior.as_deref(),
             conditional,
+            immutable: self.is_immutable(),
             spread: rand::random(),
         }
     }
@@ -222,8 +227,9 @@ impl Run<'_> {
     }
 
     /// A good answer: everybody reads it as it comes, and it is stored if it arrives whole.
-    async fn keep(&self, arrived: Arrived, lifetime: Lifetime) -> RenderResult {
+    async fn keep(&self, arrived: Arrived, mut lifetime: Lifetime) -> RenderResult {
         let answered = arrived.answer.status;
+        self.keep_for_every_build(answered, &mut lifetime);
         let stands_stale = lifetime.while_revalidate_until > arrived.received_at;
         let says_stale = self.route.cache.is_anonymous() && stands_stale && storability::says_stale(&arrived.head());
         let recipe = match page::Recipe::new(self.route, self.order, &arrived.head(), lifetime, self.flight.purge_seq())
@@ -233,6 +239,7 @@ impl Run<'_> {
         };
         self.order.setup.notices.kept(&self.order.setup.config, self.order.route, &arrived.answer.fields);
         self.order.setup.notices.dropped_tags(&self.order.setup.config, self.order.route, recipe.dropped_tags());
+        self.note_lifetime(&lifetime);
         let head = Arc::new(recipe.head(&arrived.answer));
         self.order.setup.notices.unkeyed_vary(&self.order.setup.config, self.order.route, &head.unkeyed_vary);
         if head.length.is_some_and(|length| length > self.max_page()) {
@@ -254,6 +261,7 @@ impl Run<'_> {
                 } else {
                     self.good();
                 }
+                self.engine.want_assets_of(&page, &body);
                 self.flight.land(page, body);
                 result_of(answered)
             }
@@ -337,6 +345,7 @@ impl Run<'_> {
             origin = %self.origin.name,
             route = %self.route.name,
             path = self.path(),
+            id = self.id.as_str(),
             reason,
             unlogged,
             page = if self.order.prior.is_some() { "kept" } else { "none" },

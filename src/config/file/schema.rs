@@ -31,9 +31,16 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "deploy",
+        "deploy_refresh",
+        "immutable_assets",
+        "log",
     ],
-    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
+    later: &["error_page", "compression", "warm"],
 };
+
+pub(super) const LOG: Section =
+    Section { path: "log", keys: &["level", "format", "access", "redact", "buffer"], later: &[] };
 
 pub(super) const LISTENER: Section =
     Section { path: "listeners[]", keys: &["address", "limits"], later: &["tls", "h2c"] };
@@ -92,7 +99,7 @@ pub(super) const ROUTE: Section = Section {
         "fallback",
         "invalidate",
     ],
-    later: &["paths", "error_page", "compression", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["paths", "error_page", "compression", "warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -120,8 +127,9 @@ pub(super) const LONG_POLLS: Section =
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
-const ALL: [&Section; 16] = [
+const ALL: [&Section; 17] = [
     &FILE,
+    &LOG,
     &LISTENER,
     &LIMITS,
     &ADMIN,

@@ -31,7 +31,7 @@ fn who(method: &str, fields: &[(&str, &str)], shown: Shown) -> Audience {
     let table = RouteTable::new(&config).unwrap();
     let ask = fields.iter().fold(Ask::get("/p").method(method), |ask, (name, value)| ask.field(name, value));
     let Admission::Lookup(wanted) = admit(&config, &table, &ask.incoming()) else { panic!("a lookup") };
-    audience(&config, config.route(wanted.route), &wanted, ask.incoming().headers, shown)
+    audience(&config, config.route(wanted.route), &wanted, &ask.headers, shown)
 }
 
 const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0.0.0 Safari/537.36";
