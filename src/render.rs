@@ -13,6 +13,7 @@ mod flight;
 mod gate;
 mod mishap;
 mod notices;
+mod order;
 pub mod origin;
 mod page;
 mod preloads;
