@@ -2,8 +2,10 @@
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 pub mod certificate;
+pub mod crawlers;
 pub mod deploys;
 pub mod error_page;
+pub mod fallback;
 pub mod file;
 pub mod log;
 pub mod paths;
@@ -14,8 +16,10 @@ pub mod template;
 pub mod units;
 
 pub use certificate::Certificate;
+pub use crawlers::Crawlers;
 pub use deploys::Deploys;
 pub use error_page::ErrorPage;
+pub use fallback::{Fallback, LongPolls, Preload, ShellPage};
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use paths::{Paths, Sitemap, SitemapSource};
@@ -64,6 +68,10 @@ pub struct Config {
     pub tracking: NamePatterns,
     /// What is shown where a render failed and the route names no page of its own. Default: the one shipped.
     pub error_page: ErrorPage,
+    /// Visitors that are programs: no fallback page is for them.
+    pub crawlers: Crawlers,
+    /// Bounds on what fallback pages wait by.
+    pub long_polls: LongPolls,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.
     pub routes: Vec<Arc<Route>>,
     /// What is legal but probably not meant; logged at start and shown by `check`.

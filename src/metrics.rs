@@ -6,6 +6,7 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod fallbacks;
 mod family;
 pub mod handshakes;
 pub mod health;
@@ -20,6 +21,7 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use fallbacks::PollEnd;
 pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
@@ -29,6 +31,7 @@ pub use totals::Totals;
 use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
+use fallbacks::Fallbacks;
 use handshakes::Handshakes;
 use lists::{Listed, Lists};
 use observed::Observed;
@@ -60,6 +63,7 @@ pub struct Metrics {
     invalidations: IntCounter,
     purges: Purges,
     lists: Lists,
+    fallbacks: Fallbacks,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
 }
@@ -114,6 +118,7 @@ impl Metrics {
             )?,
             purges: Purges::new(&registry)?,
             lists: Lists::new(&names.listed, &registry)?,
+            fallbacks: Fallbacks::new(names, &registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -205,6 +210,31 @@ impl Metrics {
     /// Takes note of how many paths the list of a route has.
     pub fn listed(&self, route: RouteId, paths: usize) {
         self.lists.has(route, paths);
+    }
+
+    /// Counts a fallback page that was shown.
+    pub fn fallback_shown(&self, route: RouteId) {
+        self.fallbacks.shown(route);
+    }
+
+    /// Counts a fallback page that gave way to something else, that long after it was first shown.
+    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
+        self.fallbacks.gave_way(route, after);
+    }
+
+    /// One more open long poll, for as long as the value is kept.
+    pub fn poll_opens(&self) -> Held {
+        self.fallbacks.poll_opens()
+    }
+
+    /// Counts a long poll that ended.
+    pub fn poll_ended(&self, end: PollEnd) {
+        self.fallbacks.poll_ended(end);
+    }
+
+    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
+    pub fn poll_refused(&self, limit: &'static str) {
+        self.fallbacks.poll_refused(limit);
     }
 
     /// Counts a build of the origin that was announced.

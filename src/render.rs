@@ -4,6 +4,7 @@
 //! keys back off. One render per key and purge sequence at a time; the flight map holds that.
 
 pub(crate) mod assets;
+mod awaited;
 pub mod backoff;
 mod complaints;
 mod deploys;
@@ -15,11 +16,13 @@ mod notices;
 mod order;
 pub mod origin;
 mod page;
+mod preloads;
 pub(crate) mod purged;
 mod run;
 pub mod scheduler;
 pub(crate) mod sitemaps;
 
+pub(crate) use awaited::{Awaited, Full};
 pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
 pub(crate) use gate::is_html;
@@ -38,6 +41,7 @@ use deploys::Deploys;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
+use preloads::Preloads;
 use scheduler::{Class, Scheduler};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -85,6 +89,9 @@ pub struct Engine {
     asset_queue: Mutex<Option<assets::Queue>>,
     /// The last renders that failed.
     pub(crate) failures: Failures,
+    /// Who waits behind fallback pages.
+    pub(crate) awaited: Awaited,
+    pub(crate) preloads: Preloads,
     clock: Clock,
 }
 
@@ -170,6 +177,8 @@ impl Engine {
             asset_pages,
             asset_queue: Mutex::new(Some(asset_queue)),
             failures: Failures::default(),
+            awaited: Awaited::new(setup.config.admin.token.as_deref()),
+            preloads: Preloads::default(),
             clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
             setup: ArcSwap::from_pointee(setup),
         })
@@ -245,6 +254,11 @@ impl Engine {
         let popularity = self.store.popularity(key);
         tokio::spawn(run::fly(Arc::clone(self), Arc::clone(&flight), order(), Class::Refresh { popularity }));
         Some(flight)
+    }
+
+    /// Ends the long polls of fallback pages: the process stops, and they would hold it up.
+    pub(crate) fn close_polls(&self) {
+        self.awaited.close();
     }
 
     /// Halves every popularity.

@@ -20,6 +20,8 @@ mod scenarios {
     mod error_pages;
     mod explain;
     mod failures;
+    mod fallback;
+    mod fallback_waits;
     mod harness_itself;
     mod hosts;
     mod http2;

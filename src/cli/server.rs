@@ -139,6 +139,7 @@ impl Server {
         tracing::info!(signal = name, open = connections.open(), "stopping");
         metrics.health().enter(crate::metrics::Phase::Stopping);
         let _ = stop.send(true);
+        engine.close_polls();
         for task in accepting {
             let _ = task.await;
         }

@@ -7,9 +7,11 @@
 
 mod arguments;
 mod certificates;
+mod crawlers;
 mod cursor;
 mod deploys;
 mod env;
+mod fallback;
 mod hosts;
 mod listeners;
 mod log;
@@ -28,7 +30,7 @@ mod tree;
 pub use mistake::{ConfigError, Mistake};
 pub use schema::known_keys;
 
-use super::{Config, NamePatterns, Store};
+use super::{Config, Crawlers, NamePatterns, Store};
 use cursor::{At, Context, Keys, count};
 use std::io::Read;
 use std::num::NonZeroUsize;
@@ -108,6 +110,8 @@ fn config(root: &At<'_>) -> Config {
         log: log::log(&keys.key("log")),
         tracking,
         error_page: pages::error_page(&keys.key("error_page")).unwrap_or_default(),
+        crawlers: crawlers(&keys.key("crawlers")),
+        long_polls: fallback::long_polls(&keys.key("long_polls")),
         routes,
         warnings: Vec::new(),
     }
@@ -144,6 +148,10 @@ fn hosts(at: &At<'_>) -> Option<Vec<Box<str>>> {
 
 fn tracking(at: &At<'_>) -> NamePatterns {
     if at.is_set() { NamePatterns::new(at.set(names::tracking)) } else { NamePatterns::new(tracking::SHIPPED) }
+}
+
+fn crawlers(at: &At<'_>) -> Crawlers {
+    if at.is_set() { Crawlers::new(at.set(fallback::crawler)) } else { Crawlers::new(crawlers::SHIPPED) }
 }
 
 fn store(keys: &Keys<'_>) -> Store {

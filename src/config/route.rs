@@ -1,6 +1,6 @@
 //! One route of `proxy.yaml`: which paths it takes and by which rules their pages are kept.
 
-use super::{ErrorPage, Invalidation, NamePatterns, OriginId, Paths, Template};
+use super::{ErrorPage, Fallback, Invalidation, NamePatterns, OriginId, Paths, Template};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Route {
     pub tag_headers: Vec<HeaderName>,
     /// Tags that every page of the route has besides.
     pub tags: Vec<Template>,
+    /// What visitors see while a page is rendered for the first time (`isr`, `static`); `None`: they wait.
+    pub fallback: Option<Fallback>,
     /// What a successful unsafe request through the route purges besides its own URI.
     pub invalidate: Vec<Invalidation>,
     /// How long a 404 or 410 is fresh. Default 10 s; not with lifetimes from headers that are named.

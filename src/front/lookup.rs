@@ -1,6 +1,7 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
 mod explain;
+mod visitor;
 
 pub(crate) use explain::explain;
 
@@ -10,8 +11,9 @@ use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
 use crate::policy::cache_control::RequestDirectives;
+use crate::policy::fallback::Audience;
 use crate::policy::freshness::Demand;
-use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
+use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Meanwhile, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
 use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
 use crate::render::backoff::retry_after;
@@ -49,13 +51,15 @@ pub(super) struct Lookup<'a> {
     headers: HeaderMap,
     /// The client's own directives, where the route honours them.
     directives: Option<RequestDirectives>,
+    /// Who asks.
+    audience: Audience,
 }
 
 impl<'a> Lookup<'a> {
     pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
         let route = Arc::clone(setup.route(wanted.route));
         let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
-        Lookup { engine, setup, route, wanted, headers, directives }
+        Lookup { engine, setup, route, wanted, headers, directives, audience: Audience::Waits }
     }
 
     /// Answers the request, or says how it is to be forwarded.
@@ -64,6 +68,7 @@ impl<'a> Lookup<'a> {
     /// When the client has gone, or a body broke off half-way.
     pub(super) async fn run(&mut self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Next> {
         self.engine.store.touch(&self.wanted.key);
+        self.meet(&mut ctx.visitor, ctx.now);
         for turn in 0..MAX_TURNS {
             if turn > 0 {
                 ctx.now = self.engine.now();
@@ -79,8 +84,11 @@ impl<'a> Lookup<'a> {
                     }
                     return self.serve(session, ctx, &page, Served::StaleHit).await;
                 }
-                (Verdict::Render { why, otherwise }, _) => {
+                (Verdict::Render { why, otherwise, meanwhile }, _) => {
                     let Some(waiter) = self.join_or_start(&seen, verdict, ctx) else { continue };
+                    if meanwhile == Meanwhile::Fallback && !self.is_soon(&waiter).await {
+                        return self.show(session, ctx, waiter, why).await;
+                    }
                     if let Some(next) = self.wait(session, ctx, waiter, why, otherwise, &seen).await? {
                         return Ok(next);
                     }
@@ -133,6 +141,7 @@ impl<'a> Lookup<'a> {
             backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, now),
             only_if_cached,
             standing: page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default(),
+            audience: self.audience,
         };
         lookup::decide(page, seen.missing, wish, varies, &state, now)
     }

@@ -71,6 +71,7 @@ pub(crate) fn route(cache: CacheMode) -> Route {
         draft_cookie: Some("__prerender_bypass".into()),
         tag_headers: vec![HeaderName::from_static("cache-tag")],
         tags: vec![],
+        fallback: None,
         invalidate: vec![],
         not_found_ttl: Duration::from_secs(10),
         uncacheable_ttl: Duration::from_secs(10),

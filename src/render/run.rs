@@ -253,6 +253,7 @@ impl Run<'_> {
                     return self.not_good("empty", Backoff::Wait, None, RenderResult::Garbled);
                 }
                 let page = Arc::new(recipe.bake(body.clone(), self.order.prior.as_deref()));
+                self.engine.preloads.learn(self.route, &page, &body);
                 self.engine.store.put(Arc::clone(&page), self.route.max_variants);
                 if says_stale {
                     // The origin's own cache is behind: it is asked again soon, but not at once.

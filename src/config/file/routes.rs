@@ -7,8 +7,9 @@ mod rules;
 use super::cursor::{At, Keys, Shape};
 use super::mistake::Wrong;
 use super::patterns::{Pattern, pattern};
-use super::{hosts, pages, paths, purging, schema};
+use super::{fallback, hosts, pages, paths, purging, schema};
 use crate::config::{CacheMode, NamePatterns, Origin, OriginId, Route};
+use crate::uri::path::OWN;
 use std::sync::Arc;
 
 /// The words of `cache`.
@@ -56,7 +57,7 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
     let bypass_cookies = rules::bypass_cookies(&bypass.key("cookies"), mode);
     let tags = purging::tags(&keys.key("tags"), mode, &patterns);
     let invalidate = purging::invalidate(&keys.key("invalidate"), &patterns);
-    rules::fallback(&keys.key("fallback"));
+    let fallback = fallback::fallback(&keys.key("fallback"));
     let paths = paths::paths(&keys.key("paths"), &patterns);
     Route {
         name: format!("{}{first}", host.as_deref().unwrap_or_default()).into(),
@@ -78,6 +79,7 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
         draft_cookie: purging::draft_cookie(&bypass.key("draft")),
         tag_headers: tags.headers,
         tags: tags.add,
+        fallback,
         invalidate,
         max_variants: keys.key("max_variants").count(128, 1..=65_536),
         set_cookie: rules::set_cookie(&keys.key("set_cookie")),
@@ -133,6 +135,10 @@ fn patterns(keys: &Keys<'_>, host: Option<&str>, claims: &mut claims::Claims) ->
     let mut patterns = Vec::new();
     for item in &items {
         let Some(pattern) = item.need(pattern) else { continue };
+        if pattern.text.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            item.wrong(format!("{} is Breadbox's own path", item.quoted()), "take it out");
+            continue;
+        }
         claims.claim(item, host, &pattern);
         patterns.push(pattern);
     }

@@ -21,6 +21,8 @@ pub(super) const FILE: Section = Section {
         "trusted_proxies",
         "hosts",
         "tracking",
+        "crawlers",
+        "long_polls",
         "listeners",
         "admin",
         "origins",
@@ -127,6 +129,14 @@ pub(super) const DRAFT: Section = Section { path: "routes[].bypass.draft", keys:
 
 pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["header", "add"], later: &[] };
 
+pub(super) const FALLBACK: Section =
+    Section { path: "routes[].fallback", keys: &["page", "after", "status", "hold", "preload"], later: &[] };
+
+pub(super) const PRELOAD: Section = Section { path: "routes[].fallback.preload", keys: &["max", "from"], later: &[] };
+
+pub(super) const LONG_POLLS: Section =
+    Section { path: "long_polls", keys: &["per_token", "per_client", "total"], later: &[] };
+
 /// An entry of a list that is empty by default, so it is not among the keys that have defaults.
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
@@ -135,7 +145,7 @@ pub(super) const INVALIDATE: Section =
 pub(super) const PATHS: Section =
     Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
-const ALL: [&Section; 14] = [
+const ALL: [&Section; 17] = [
     &FILE,
     &LOG,
     &LISTENER,
@@ -150,6 +160,9 @@ const ALL: [&Section; 14] = [
     &BYPASS,
     &DRAFT,
     &TAGS,
+    &FALLBACK,
+    &PRELOAD,
+    &LONG_POLLS,
 ];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.

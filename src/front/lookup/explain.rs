@@ -2,6 +2,7 @@
 //! and the popularity of the page stays what it was.
 
 use super::{Lookup, Seen};
+use crate::front::fallback::Visitor;
 use crate::policy::Standing;
 use crate::policy::admission::Wanted;
 use crate::policy::explain::{self, Asked, Explanation, Facts, Failed};
@@ -22,8 +23,9 @@ pub(crate) fn explain(engine: &Arc<Engine>, asked: &Asked) -> Explanation {
 }
 
 fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Setup>, wanted: &Wanted, asked: &Asked) {
-    let lookup = Lookup::new(engine, Arc::clone(setup), wanted, asked.headers().clone());
+    let mut lookup = Lookup::new(engine, Arc::clone(setup), wanted, asked.headers().clone());
     let now = engine.now();
+    lookup.meet(&mut Visitor::default(), now);
     let seen = lookup.look();
     let void = lookup.void(&seen);
     let scheduler = setup.scheduler(wanted.origin);
@@ -37,6 +39,7 @@ fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Setup>, w
             backing_off_until: engine.backing_off_until(&seen.flight, wanted.origin, now),
             only_if_cached: false,
             standing: seen.page.as_deref().map(|page| engine.standing(&setup.config, page)).unwrap_or_default(),
+            audience: lookup.audience,
         },
         under_way: engine.under_way(&seen.flight),
         last_failure: engine
