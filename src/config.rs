@@ -1,6 +1,7 @@
 //! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
+mod compression;
 pub mod file;
 pub mod pattern;
 pub mod purging;
@@ -8,6 +9,7 @@ pub mod route;
 pub mod template;
 pub mod units;
 
+pub use compression::{Codec, Compression, Compressor, Encoders};
 pub use file::{ConfigError, Mistake};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
@@ -44,6 +46,8 @@ pub struct Config {
     pub origins: Vec<Arc<Origin>>,
     /// Where pages are kept.
     pub store: Store,
+    /// Who compresses pages.
+    pub encoders: Encoders,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
     /// Names of query parameters that never count on `isr`/`static`.

@@ -6,6 +6,7 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod encodings;
 mod family;
 pub mod health;
 mod observed;
@@ -18,14 +19,16 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use encodings::EncodingResult;
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, OriginId, PurgeMode, RouteId};
+use crate::config::{Codec, Config, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
+use encodings::Encodings;
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
@@ -51,6 +54,7 @@ pub struct Metrics {
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
+    encodings: Encodings,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
 }
@@ -98,6 +102,7 @@ impl Metrics {
                 "URIs invalidated by answers to unsafe requests.",
             )?,
             purges: Purges::new(&registry)?,
+            encodings: Encodings::new(&registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -155,6 +160,26 @@ impl Metrics {
     /// Counts a rule that somebody purged by.
     pub fn purged(&self, kind: purge::Kind, mode: PurgeMode) {
         self.purges.purged(kind, mode);
+    }
+
+    /// Counts a page that was compressed, and how long that took.
+    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
+        self.encodings.encoded(codec, result, took);
+    }
+
+    /// So many pages wait to be compressed.
+    pub fn encodings_waiting(&self, pages: usize) {
+        self.encodings.waiting(pages);
+    }
+
+    /// Counts a page that is not compressed because too many wait.
+    pub fn encoding_dropped(&self) {
+        self.encodings.dropped();
+    }
+
+    /// Counts an answer that was made from a coding because the page was wanted without.
+    pub fn unpacked(&self, took: Duration) {
+        self.encodings.unpacked(took);
     }
 
     /// Counts a purged page that is rendered again although nobody asked for it.

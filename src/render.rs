@@ -5,6 +5,7 @@
 
 pub mod backoff;
 mod complaints;
+mod encode;
 mod failures;
 mod flight;
 mod gate;
@@ -30,6 +31,7 @@ use crate::store::Store;
 use arc_swap::ArcSwap;
 use backoff::Backoff;
 use complaints::Complaints;
+use encode::Encoder;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
@@ -72,6 +74,7 @@ pub struct Engine {
     pub(crate) store: Store,
     backoff: Backoff,
     flights: Vec<FlightShard>,
+    encoder: Encoder,
     /// Wakes whoever renders purged pages again.
     purged: Notify,
     /// The last renders that failed.
@@ -153,6 +156,7 @@ impl Engine {
     pub fn new(setup: Setup) -> Arc<Self> {
         Arc::new(Engine {
             store: Store::new(&setup.config.store, &setup.config.purging),
+            encoder: Encoder::new(setup.config.encoders),
             backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),

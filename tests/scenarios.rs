@@ -16,6 +16,8 @@ mod scenarios {
     mod dashboard;
     mod disconnect;
     mod draft;
+    mod encodings;
+    mod encodings_origin;
     mod explain;
     mod failures;
     mod harness_itself;

@@ -6,6 +6,7 @@
 //! and nothing else: no name is resolved and no socket opened.
 
 mod arguments;
+mod compression;
 mod cursor;
 mod env;
 mod hosts;
@@ -87,7 +88,13 @@ fn config(root: &At<'_>) -> Config {
     let (listeners, admin) = listeners::listeners(&keys.key("listeners"), &keys.key("admin"));
     // A host with a mistake is not among `hosts`; a route that names it has no mistake of its own.
     let all_read = |hosts: &&[Box<str>]| hosts.len() == keys.key("hosts").items().len();
-    let known = routes::Known { origins: &origins, hosts: hosts.as_deref().filter(all_read), tracking: &tracking };
+    let compression = compression::top(&keys.key("compression"));
+    let known = routes::Known {
+        origins: &origins,
+        hosts: hosts.as_deref().filter(all_read),
+        tracking: &tracking,
+        compression: &compression,
+    };
     let routes = routes::routes(&keys.key("routes"), &known);
     Config {
         threads: threads(&keys.key("threads")),
@@ -98,6 +105,7 @@ fn config(root: &At<'_>) -> Config {
         admin,
         origins,
         store: store(&keys.key("store").section(&schema::STORE)),
+        encoders: compression.encoders,
         purging: purging::purging(&keys),
         tracking,
         routes,

@@ -8,15 +8,19 @@
 
 mod accept;
 mod coding;
+mod plan;
 mod representations;
 
 pub use accept::Accept;
 pub use coding::Coding;
+pub use plan::{Plan, negotiates, plan};
 pub use representations::{Demand, Representation, Representations, State};
 
+use super::fields::Fields;
 use super::page::Page;
 use super::validation::{is_named, strong_match, weak_match};
-use http::{HeaderMap, HeaderName, header};
+use super::vary;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The representation of a page for a request that accepts this much. It allocates nothing.
 pub fn choose<'p>(accept: &Accept, page: &'p Page) -> &'p Representation {
@@ -59,6 +63,18 @@ pub fn select<'p>(request: &HeaderMap, page: &'p Page) -> &'p Representation {
 
 fn names(request: &HeaderMap, name: &HeaderName, one: &Representation, same: fn(&[u8], &[u8]) -> bool) -> bool {
     request.get_all(name).iter().any(|list| is_named(list, one.etag.as_ref(), same))
+}
+
+/// Fields with `Accept-Encoding` in their `Vary` (RFC 9110 §12.5.5), unless it says so already or is
+/// beyond saying more.
+pub fn varied(fields: &Fields) -> Fields {
+    let Ok(names) = vary::names(fields) else { return fields.clone() };
+    if names.contains(&header::ACCEPT_ENCODING) {
+        return fields.clone();
+    }
+    let lines = fields.get_all(&header::VARY).map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
+    let all = lines.chain([&b"Accept-Encoding"[..]]).collect::<Vec<_>>().join(&b", "[..]);
+    fields.with(header::VARY, HeaderValue::from_bytes(&all).ok())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{Engine, Order, page};
 use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Standing, Timestamp, hop_by_hop, validation, vary};
+use crate::policy::{Fields, Lifetime, Page, Standing, Timestamp, hop_by_hop, validation, vary};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Drop for Landing<'_> {
 }
 
 struct Run<'a> {
-    engine: &'a Engine,
+    engine: &'a Arc<Engine>,
     flight: &'a Arc<Flight>,
     order: &'a Order,
     route: &'a Route,
@@ -212,7 +212,7 @@ impl Run<'_> {
             self.engine.store.remove(&prior.key);
         }
         if renewed.keep {
-            self.engine.store.put(Arc::clone(&page), self.route.max_variants);
+            self.put(&page);
         } else {
             self.engine.store.remove(&prior.key);
         }
@@ -245,8 +245,9 @@ impl Run<'_> {
                     self.flight.end();
                     return self.not_good("empty", Backoff::Wait, None, RenderResult::Garbled);
                 }
-                let page = Arc::new(recipe.bake(body.clone(), self.order.prior.as_deref()));
-                self.engine.store.put(Arc::clone(&page), self.route.max_variants);
+                let plain = recipe.decoded(&body, self.window()).await;
+                let page = Arc::new(recipe.bake(body.clone(), plain, self.order.prior.as_deref()));
+                self.put(&page);
                 if says_stale {
                     // The origin's own cache is behind: it is asked again soon, but not at once.
                     self.wait_for_origins_cache();
@@ -285,6 +286,11 @@ impl Run<'_> {
             body.push(chunk.clone());
             self.flight.push(chunk).await;
         }
+    }
+
+    fn put(&self, page: &Arc<Page>) {
+        self.engine.store.put(Arc::clone(page), self.route.max_variants);
+        self.engine.encode_later(&self.order.setup, self.route, page);
     }
 
     fn good(&self) {

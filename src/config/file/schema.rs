@@ -29,8 +29,9 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "compression",
     ],
-    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
+    later: &["error_page", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
 };
 
 pub(super) const LISTENER: Section =
@@ -66,6 +67,24 @@ pub(super) const ORIGIN: Section = Section {
 
 pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page"], later: &["disk", "shared"] };
 
+pub(super) const COMPRESSION: Section = Section {
+    path: "compression",
+    keys: &["codings", "quality", "min_size", "types", "threads", "max_waiting"],
+    later: &[],
+};
+
+pub(super) const COMPRESSION_QUALITY: Section =
+    Section { path: "compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
+
+pub(super) const ROUTE_COMPRESSION: Section = Section {
+    path: "routes[].compression",
+    keys: &["codings", "quality", "min_size", "types", "ignore_no_transform"],
+    later: &[],
+};
+
+pub(super) const ROUTE_COMPRESSION_QUALITY: Section =
+    Section { path: "routes[].compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
+
 pub(super) const ROUTE: Section = Section {
     path: "routes[]",
     keys: &[
@@ -89,8 +108,9 @@ pub(super) const ROUTE: Section = Section {
         "heuristic_max",
         "fallback",
         "invalidate",
+        "compression",
     ],
-    later: &["paths", "error_page", "compression", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["paths", "error_page", "warm", "deploy_refresh", "immutable_assets"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -110,8 +130,25 @@ pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["heade
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
-const ALL: [&Section; 13] =
-    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS];
+const ALL: [&Section; 17] = [
+    &FILE,
+    &LISTENER,
+    &LIMITS,
+    &ADMIN,
+    &ORIGIN,
+    &STORE,
+    &ROUTE,
+    &REVALIDATE,
+    &STALE,
+    &VARY,
+    &BYPASS,
+    &DRAFT,
+    &TAGS,
+    &COMPRESSION,
+    &COMPRESSION_QUALITY,
+    &ROUTE_COMPRESSION,
+    &ROUTE_COMPRESSION_QUALITY,
+];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
 pub fn known_keys() -> Vec<String> {

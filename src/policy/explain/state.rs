@@ -4,7 +4,7 @@
 use super::words::human;
 use crate::policy::freshness::{self, age, ttl};
 use crate::policy::lookup::{KeyState, Verdict};
-use crate::policy::{Page, PurgeSeq, Timestamp, vary};
+use crate::policy::{Page, PurgeSeq, Timestamp, encoding, vary};
 use http::header::{COOKIE, ETAG};
 use serde::Serialize;
 
@@ -89,6 +89,17 @@ pub enum Freshness {
     Void,
 }
 
+/// A page in one content coding.
+#[derive(Clone, Debug, Serialize)]
+pub struct EncodingState {
+    /// The coding's name; `identity` is none.
+    pub coding: &'static str,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// Whether the body is kept; if not, it is made from another coding whenever it is asked for.
+    pub kept: bool,
+}
+
 /// A stored page.
 #[derive(Clone, Debug, Serialize)]
 pub struct PageState {
@@ -106,6 +117,10 @@ pub struct PageState {
     pub status: u16,
     /// Bytes of its body.
     pub body_bytes: u64,
+    /// The content codings that clients may get it in, the smallest first.
+    pub encodings: Vec<EncodingState>,
+    /// Whether codings are still to be made.
+    pub encodings_pending: bool,
     /// Bytes it takes in the store, everything counted.
     pub stored_bytes: usize,
     /// Its `ETag` towards clients.
@@ -156,6 +171,8 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
         if_error: left(page.lifetime.if_error_until),
         status: page.status.as_u16(),
         body_bytes: page.representations.original().len,
+        encodings: page.representations.all().iter().map(of_encoding).collect(),
+        encodings_pending: page.representations.state() == encoding::State::Pending,
         stored_bytes: page.weight(),
         etag,
         tags: page.tags.iter().map(|tag| tag.to_string()).collect(),
@@ -163,6 +180,10 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
         varies_on: page.selecting.iter().map(|one| one.name.to_string()).collect(),
         purge_sequence: page.purge_seq.0,
     }
+}
+
+fn of_encoding(one: &encoding::Representation) -> EncodingState {
+    EncodingState { coding: one.coding.as_str(), bytes: one.len, kept: one.body.is_some() }
 }
 
 /// What a reader of the numbers would miss.
