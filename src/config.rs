@@ -3,6 +3,7 @@
 
 mod compression;
 pub mod file;
+pub mod log;
 pub mod pattern;
 pub mod purging;
 pub mod route;
@@ -11,6 +12,7 @@ pub mod units;
 
 pub use compression::{Codec, Compression, Compressor, Encoders};
 pub use file::{ConfigError, Mistake};
+pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
@@ -50,6 +52,8 @@ pub struct Config {
     pub encoders: Encoders,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What is logged.
+    pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.

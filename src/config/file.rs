@@ -11,6 +11,7 @@ mod cursor;
 mod env;
 mod hosts;
 mod listeners;
+mod log;
 mod mistake;
 mod names;
 mod origins;
@@ -107,6 +108,7 @@ fn config(root: &At<'_>) -> Config {
         store: store(&keys.key("store").section(&schema::STORE)),
         encoders: compression.encoders,
         purging: purging::purging(&keys),
+        log: log::log(&keys.key("log")),
         tracking,
         routes,
         warnings: Vec::new(),
