@@ -3,7 +3,7 @@
 //! One interface over the tiers (only memory today): everything that comes out of it has passed the
 //! purge clock. It must not decide whether a page may be served; that is [`crate::policy::lookup`].
 
-pub(crate) mod codec;
+pub mod codec;
 mod memory;
 pub mod popularity;
 pub mod purge_clock;

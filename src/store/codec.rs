@@ -20,7 +20,7 @@ const LIKELY: usize = 256 * 1024;
 
 /// A body could not be brought back to what it was before its coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Undecodable {
+pub enum Undecodable {
     /// It is not in that coding, or ends too early.
     #[error("the body is not in the coding that it claims")]
     Broken,
@@ -36,7 +36,7 @@ pub(crate) enum Undecodable {
 ///
 /// # Errors
 /// When a compressor fails, which none should.
-pub(crate) fn encode(compressor: Compressor, body: &[u8]) -> io::Result<Vec<u8>> {
+pub fn encode(compressor: Compressor, body: &[u8]) -> io::Result<Vec<u8>> {
     let quality = compressor.quality;
     match compressor.codec {
         Codec::Br => {
@@ -63,7 +63,7 @@ pub(crate) fn encode(compressor: Compressor, body: &[u8]) -> io::Result<Vec<u8>>
 ///
 /// # Errors
 /// [`Undecodable`].
-pub(crate) fn decode(coding: Coding, body: &[u8], most: usize) -> Result<Vec<u8>, Undecodable> {
+pub fn decode(coding: Coding, body: &[u8], most: usize) -> Result<Vec<u8>, Undecodable> {
     match coding {
         Coding::Identity if body.len() <= most => Ok(body.to_vec()),
         Coding::Identity => Err(Undecodable::TooLarge),
