@@ -2,6 +2,7 @@
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 mod compression;
+pub mod deploys;
 pub mod file;
 pub mod log;
 pub mod pattern;
@@ -11,6 +12,7 @@ pub mod template;
 pub mod units;
 
 pub use compression::{Codec, Compression, Compressor, Encoders};
+pub use deploys::Deploys;
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
@@ -52,6 +54,8 @@ pub struct Config {
     pub encoders: Encoders,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What deploys of the origins make of pages.
+    pub deploys: Deploys,
     /// What is logged.
     pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.

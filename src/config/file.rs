@@ -8,6 +8,7 @@
 mod arguments;
 mod compression;
 mod cursor;
+mod deploys;
 mod env;
 mod hosts;
 mod listeners;
@@ -108,6 +109,7 @@ fn config(root: &At<'_>) -> Config {
         store: store(&keys.key("store").section(&schema::STORE)),
         encoders: compression.encoders,
         purging: purging::purging(&keys),
+        deploys: deploys::deploys(&keys),
         log: log::log(&keys.key("log")),
         tracking,
         routes,

@@ -21,6 +21,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         origins: vec![Arc::new(origin())],
         store: Store { memory: 1 << 20, max_page: 1 << 16 },
         encoders: Encoders { threads: std::num::NonZeroUsize::MIN, max_waiting: 1 },
+        deploys: Deploys { first: None, refresh: std::num::NonZeroU32::MIN, immutable_assets: NamePatterns::default() },
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },
         log: Log {
             level: LogLevel::Info,
@@ -138,7 +139,7 @@ impl Ask {
         Incoming {
             method: &self.method,
             target: &self.target,
-            headers: &self.headers,
+            headers: (&self.headers).into(),
             listener_scheme: self.listener_scheme,
             peer: self.peer,
         }

@@ -29,10 +29,13 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "deploy",
+        "deploy_refresh",
+        "immutable_assets",
         "log",
         "compression",
     ],
-    later: &["error_page", "warm", "deploy", "deploy_refresh", "immutable_assets"],
+    later: &["error_page", "warm"],
 };
 
 pub(super) const LOG: Section =
@@ -114,7 +117,7 @@ pub(super) const ROUTE: Section = Section {
         "invalidate",
         "compression",
     ],
-    later: &["paths", "error_page", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["paths", "error_page", "warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
