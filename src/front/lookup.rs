@@ -56,10 +56,7 @@ impl<'a> Lookup<'a> {
     pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, mut headers: HeaderMap) -> Self {
         let route = Arc::clone(setup.route(wanted.route));
         let accept = Accept::of(&headers);
-        if encoding::negotiates(&route) {
-            // The origin is asked for no coding, so what the client accepts selects nothing there.
-            headers.insert(header::ACCEPT_ENCODING, Coding::Identity.value());
-        }
+        encoding::ask_for_none(&route, &mut headers);
         let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
         Lookup { engine, setup, route, wanted, headers, accept, directives }
     }

@@ -13,7 +13,7 @@ mod representations;
 
 pub use accept::Accept;
 pub use coding::Coding;
-pub use plan::{Plan, negotiates, plan};
+pub use plan::{Plan, ask_for_none, negotiates, plan};
 pub use representations::{Demand, Representation, Representations, State};
 
 use super::fields::Fields;

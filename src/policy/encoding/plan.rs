@@ -8,7 +8,7 @@ use super::Coding;
 use crate::config::{CacheMode, Codec, Compression, Route};
 use crate::policy::cache_control::cache_control;
 use crate::policy::fields::Fields;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
 /// What becomes of an answer's coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,14 @@ pub fn negotiates(route: &Route) -> bool {
         CacheMode::Static | CacheMode::Isr => true,
         CacheMode::Headers => route.compression.is_some(),
         CacheMode::Off => false,
+    }
+}
+
+/// Makes a request's fields those that its render asks with, as far as codings go: where the route
+/// negotiates itself, what a client accepts selects nothing at the origin.
+pub fn ask_for_none(route: &Route, request: &mut HeaderMap) {
+    if negotiates(route) {
+        request.insert(header::ACCEPT_ENCODING, Coding::Identity.value());
     }
 }
 
