@@ -2,6 +2,7 @@
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 pub mod certificate;
+mod compression;
 pub mod crawlers;
 pub mod deploys;
 pub mod error_page;
@@ -16,6 +17,7 @@ pub mod template;
 pub mod units;
 
 pub use certificate::Certificate;
+pub use compression::{Codec, Compression, Compressor, Encoders};
 pub use crawlers::Crawlers;
 pub use deploys::Deploys;
 pub use error_page::ErrorPage;
@@ -58,6 +60,8 @@ pub struct Config {
     pub origins: Vec<Arc<Origin>>,
     /// Where pages are kept.
     pub store: Store,
+    /// Who compresses pages.
+    pub encoders: Encoders,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
     /// What deploys of the origins make of pages.

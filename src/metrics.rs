@@ -6,6 +6,7 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod encodings;
 mod fallbacks;
 mod family;
 pub mod handshakes;
@@ -21,6 +22,7 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use encodings::EncodingResult;
 pub use fallbacks::PollEnd;
 pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
 pub use health::{Health, Phase};
@@ -28,9 +30,10 @@ pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
+use crate::config::{Codec, Config, Listener, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
+use encodings::Encodings;
 use fallbacks::Fallbacks;
 use handshakes::Handshakes;
 use lists::{Listed, Lists};
@@ -64,6 +67,7 @@ pub struct Metrics {
     purges: Purges,
     lists: Lists,
     fallbacks: Fallbacks,
+    encodings: Encodings,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
 }
@@ -119,6 +123,7 @@ impl Metrics {
             purges: Purges::new(&registry)?,
             lists: Lists::new(&names.listed, &registry)?,
             fallbacks: Fallbacks::new(names, &registry)?,
+            encodings: Encodings::new(&registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -195,6 +200,26 @@ impl Metrics {
     /// Counts a rule that somebody purged by.
     pub fn purged(&self, kind: purge::Kind, mode: PurgeMode) {
         self.purges.purged(kind, mode);
+    }
+
+    /// Counts a page that was compressed, and how long that took.
+    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
+        self.encodings.encoded(codec, result, took);
+    }
+
+    /// So many pages wait to be compressed.
+    pub fn encodings_waiting(&self, pages: usize) {
+        self.encodings.waiting(pages);
+    }
+
+    /// Counts a page that is not compressed because too many wait.
+    pub fn encoding_dropped(&self) {
+        self.encodings.dropped();
+    }
+
+    /// Counts an answer that was made from a coding because the page was wanted without.
+    pub fn unpacked(&self, took: Duration) {
+        self.encodings.unpacked(took);
     }
 
     /// Counts a purged page that is rendered again although nobody asked for it.

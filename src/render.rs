@@ -8,6 +8,7 @@ mod awaited;
 pub mod backoff;
 mod complaints;
 mod deploys;
+mod encode;
 mod failures;
 mod flight;
 mod gate;
@@ -38,6 +39,7 @@ use arc_swap::ArcSwap;
 use backoff::Backoff;
 use complaints::Complaints;
 use deploys::Deploys;
+use encode::Encoder;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
@@ -81,6 +83,7 @@ pub struct Engine {
     pub(crate) store: Store,
     backoff: Backoff,
     flights: Vec<FlightShard>,
+    encoder: Encoder,
     /// Wakes whoever renders purged pages again.
     purged: Notify,
     deploys: Deploys,
@@ -170,6 +173,7 @@ impl Engine {
         let (asset_pages, asset_queue) = assets::queue();
         Arc::new(Engine {
             store: Store::new(&setup.config.store, &setup.config.purging),
+            encoder: Encoder::new(setup.config.encoders),
             backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),

@@ -3,12 +3,14 @@
 //! One interface over the tiers (only memory today): everything that comes out of it has passed the
 //! purge clock. It must not decide whether a page may be served; that is [`crate::policy::lookup`].
 
+pub mod codec;
 mod memory;
 pub mod popularity;
 pub mod purge_clock;
 mod remembered;
 mod variants;
 
+pub(crate) use memory::Wear;
 pub(crate) use variants::Found;
 
 use crate::config::{self, PurgeMode, Purging};
@@ -109,6 +111,20 @@ impl Store {
             self.memory.insert(base, Entry::Variants(Arc::new(variants)));
         }
         self.memory.insert(page.key.clone(), Entry::Page(page));
+    }
+
+    /// Whether exactly this page is stored.
+    pub(crate) fn holds(&self, page: &Arc<Page>) -> bool {
+        matches!(self.memory.get(&page.key), Some(Entry::Page(there)) if Arc::ptr_eq(&there, page))
+    }
+
+    /// Puts the same page in another form in the place of `page`, unless another one is there by now.
+    pub(crate) fn exchange(&self, page: &Arc<Page>, other: Arc<Page>, wear: Wear) {
+        let base = page.key.base();
+        let _guard = self.variant_lock(base.as_ref().unwrap_or(&page.key)).lock();
+        if self.holds(page) && self.clock.standing(page) != Standing::Void {
+            self.memory.insert_worn(page.key.clone(), Entry::Page(other), wear);
+        }
     }
 
     /// Forgets the page of this key.

@@ -17,6 +17,8 @@ mod scenarios {
     mod deploys;
     mod disconnect;
     mod draft;
+    mod encodings;
+    mod encodings_origin;
     mod error_pages;
     mod explain;
     mod failures;

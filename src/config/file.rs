@@ -7,6 +7,7 @@
 
 mod arguments;
 mod certificates;
+mod compression;
 mod crawlers;
 mod cursor;
 mod deploys;
@@ -94,7 +95,13 @@ fn config(root: &At<'_>) -> Config {
     let (listeners, admin) = listeners::listeners(&keys.key("listeners"), &keys.key("admin"), hosts.as_deref());
     // A host with a mistake is not among `hosts`; a route that names it has no mistake of its own.
     let all_read = |hosts: &&[Box<str>]| hosts.len() == keys.key("hosts").items().len();
-    let known = routes::Known { origins: &origins, hosts: hosts.as_deref().filter(all_read), tracking: &tracking };
+    let compression = compression::top(&keys.key("compression"));
+    let known = routes::Known {
+        origins: &origins,
+        hosts: hosts.as_deref().filter(all_read),
+        tracking: &tracking,
+        compression: &compression,
+    };
     let routes = routes::routes(&keys.key("routes"), &known);
     Config {
         threads: threads(&keys.key("threads")),
@@ -105,6 +112,7 @@ fn config(root: &At<'_>) -> Config {
         admin,
         origins,
         store: store(&keys.key("store").section(&schema::STORE)),
+        encoders: compression.encoders,
         purging: purging::purging(&keys),
         deploys: deploys::deploys(&keys),
         log: log::log(&keys.key("log")),

@@ -11,6 +11,7 @@ use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
 use crate::policy::cache_control::RequestDirectives;
+use crate::policy::encoding::{self, Accept, Coding};
 use crate::policy::fallback::Audience;
 use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Meanwhile, Otherwise, Refresh, Verdict};
@@ -49,6 +50,7 @@ pub(super) struct Lookup<'a> {
     route: Arc<Route>,
     wanted: &'a Wanted,
     headers: HeaderMap,
+    accept: Accept,
     /// The client's own directives, where the route honours them.
     directives: Option<RequestDirectives>,
     /// Who asks.
@@ -56,10 +58,12 @@ pub(super) struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
+    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, mut headers: HeaderMap) -> Self {
         let route = Arc::clone(setup.route(wanted.route));
+        let accept = Accept::of(&headers);
+        encoding::ask_for_none(&route, &mut headers);
         let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
-        Lookup { engine, setup, route, wanted, headers, directives, audience: Audience::Waits }
+        Lookup { engine, setup, route, wanted, headers, accept, directives, audience: Audience::Waits }
     }
 
     /// Answers the request, or says how it is to be forwarded.
@@ -203,7 +207,7 @@ impl<'a> Lookup<'a> {
             respond::interim(session, &said).await?;
         }
         let mut told = waiter.told().await;
-        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
+        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page(head)) {
             told = waiter.whole().await;
         }
         ctx.origin_answered();
@@ -247,7 +251,7 @@ impl<'a> Lookup<'a> {
         }
         ctx.outcome.stored = !waiter.is_follower();
         ctx.outcome.fwd_status = waiter.was_confirmed().then_some(StatusCode::NOT_MODIFIED.as_u16());
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Some(Next::Answered))
     }
 
@@ -292,7 +296,7 @@ impl<'a> Lookup<'a> {
         let counts = page.lifetime.has_ttl && (served == Served::Hit || until <= ctx.now);
         ctx.outcome.fresh_until = counts.then_some(until);
         ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)
     }
 
@@ -371,8 +375,12 @@ impl<'a> Lookup<'a> {
         Forward::of_wanted(self.wanted, reason)
     }
 
-    /// Ranges and conditionals are answered from a whole page.
-    fn needs_whole_page(&self) -> bool {
+    /// Ranges and conditionals are answered from a whole page, and so are those who rather have it without
+    /// the coding that it comes in.
+    fn needs_whole_page(&self, head: &Head) -> bool {
+        if self.accept.weight(head.coding) < self.accept.weight(Coding::Identity) {
+            return true;
+        }
         [header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE]
             .iter()
             .any(|name| self.headers.contains_key(name))

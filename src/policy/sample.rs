@@ -77,6 +77,7 @@ pub(crate) fn route(cache: CacheMode) -> Route {
         uncacheable_ttl: Duration::from_secs(10),
         max_variants: 128,
         set_cookie: SetCookie::Uncacheable,
+        compression: None,
         client_cache_control,
         honour_request_cache_control: cache == CacheMode::Headers,
         heuristic_max: Duration::from_secs(86_400),

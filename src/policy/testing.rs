@@ -20,6 +20,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         admin: Admin { address: "127.0.0.1:9145".parse().unwrap(), token: None },
         origins: vec![Arc::new(origin())],
         store: Store { memory: 1 << 20, max_page: 1 << 16 },
+        encoders: Encoders { threads: std::num::NonZeroUsize::MIN, max_waiting: 1 },
         deploys: Deploys { first: None, refresh: std::num::NonZeroU32::MIN, immutable_assets: NamePatterns::default() },
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },
         log: Log {
@@ -88,6 +89,7 @@ pub(crate) fn route(pattern: &str) -> Route {
         uncacheable_ttl: Duration::from_secs(10),
         max_variants: 128,
         set_cookie: SetCookie::Uncacheable,
+        compression: None,
         client_cache_control: ClientCacheControl::Origin,
         honour_request_cache_control: false,
         heuristic_max: Duration::from_secs(86_400),

@@ -7,7 +7,7 @@ mod rules;
 use super::cursor::{At, Keys, Shape};
 use super::mistake::Wrong;
 use super::patterns::{Pattern, pattern};
-use super::{fallback, hosts, pages, paths, purging, schema};
+use super::{compression, fallback, hosts, pages, paths, purging, schema};
 use crate::config::{CacheMode, NamePatterns, Origin, OriginId, Route};
 use crate::uri::path::OWN;
 use std::sync::Arc;
@@ -20,14 +20,22 @@ const MODES: [(&str, CacheMode); 4] =
 const ALWAYS: &[&str] = &["match", "host", "origin", "cache", "invalidate", "paths", "error_page"];
 
 /// Keys that `cache: headers` shares with `isr` and `static`.
-const SHARED: &[&str] =
-    &["bypass", "tags", "uncacheable_ttl", "max_variants", "client_cache_control", "honour_request_cache_control"];
+const SHARED: &[&str] = &[
+    "bypass",
+    "tags",
+    "uncacheable_ttl",
+    "max_variants",
+    "client_cache_control",
+    "honour_request_cache_control",
+    "compression",
+];
 
 /// What routes refer to.
 pub(super) struct Known<'a> {
     pub(super) origins: &'a [Arc<Origin>],
     pub(super) hosts: Option<&'a [Box<str>]>,
     pub(super) tracking: &'a NamePatterns,
+    pub(super) compression: &'a compression::Top,
 }
 
 /// The routes, in the order of the file; one for everything where the file names none.
@@ -84,6 +92,7 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
         max_variants: keys.key("max_variants").count(128, 1..=65_536),
         set_cookie: rules::set_cookie(&keys.key("set_cookie")),
         client_cache_control: rules::client_cache_control(&keys.key("client_cache_control"), mode),
+        compression: compression::of_route(&keys.key("compression"), mode, known.compression),
         honour_request_cache_control: keys.key("honour_request_cache_control").flag(mode == CacheMode::Headers),
     }
 }

@@ -36,8 +36,9 @@ pub(super) const FILE: Section = Section {
         "immutable_assets",
         "log",
         "error_page",
+        "compression",
     ],
-    later: &["compression", "warm"],
+    later: &["warm"],
 };
 
 pub(super) const LOG: Section =
@@ -87,6 +88,24 @@ pub(super) const ORIGIN: Section = Section {
 
 pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page"], later: &["disk", "shared"] };
 
+pub(super) const COMPRESSION: Section = Section {
+    path: "compression",
+    keys: &["codings", "quality", "min_size", "types", "threads", "max_waiting"],
+    later: &[],
+};
+
+pub(super) const COMPRESSION_QUALITY: Section =
+    Section { path: "compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
+
+pub(super) const ROUTE_COMPRESSION: Section = Section {
+    path: "routes[].compression",
+    keys: &["codings", "quality", "min_size", "types", "ignore_no_transform"],
+    later: &[],
+};
+
+pub(super) const ROUTE_COMPRESSION_QUALITY: Section =
+    Section { path: "routes[].compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
+
 pub(super) const ROUTE: Section = Section {
     path: "routes[]",
     keys: &[
@@ -112,8 +131,9 @@ pub(super) const ROUTE: Section = Section {
         "invalidate",
         "paths",
         "error_page",
+        "compression",
     ],
-    later: &["compression", "warm"],
+    later: &["warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -145,7 +165,7 @@ pub(super) const INVALIDATE: Section =
 pub(super) const PATHS: Section =
     Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
-const ALL: [&Section; 17] = [
+const ALL: [&Section; 21] = [
     &FILE,
     &LOG,
     &LISTENER,
@@ -163,6 +183,10 @@ const ALL: [&Section; 17] = [
     &FALLBACK,
     &PRELOAD,
     &LONG_POLLS,
+    &COMPRESSION,
+    &COMPRESSION_QUALITY,
+    &ROUTE_COMPRESSION,
+    &ROUTE_COMPRESSION_QUALITY,
 ];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.

@@ -2,10 +2,9 @@
 //! [`Facts`]; here they are only described.
 
 use super::words::human;
-use crate::policy::encoding::Representation;
 use crate::policy::freshness::{self, age, ttl};
 use crate::policy::lookup::{KeyState, Verdict};
-use crate::policy::{Page, PurgeSeq, Standing, Timestamp, vary};
+use crate::policy::{Page, PurgeSeq, Standing, Timestamp, encoding, vary};
 use http::header::{COOKIE, ETAG};
 use serde::Serialize;
 
@@ -90,6 +89,17 @@ pub enum Freshness {
     Void,
 }
 
+/// A page in one content coding.
+#[derive(Clone, Debug, Serialize)]
+pub struct EncodingState {
+    /// The coding's name; `identity` is none.
+    pub coding: &'static str,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// Whether the body is kept; if not, it is made from another coding whenever it is asked for.
+    pub kept: bool,
+}
+
 /// A stored page.
 #[derive(Clone, Debug, Serialize)]
 pub struct PageState {
@@ -107,10 +117,12 @@ pub struct PageState {
     pub status: u16,
     /// Bytes of its body.
     pub body_bytes: u64,
+    /// The content codings that clients may get it in, the smallest first.
+    pub encodings: Vec<EncodingState>,
+    /// Whether codings are still to be made.
+    pub encodings_pending: bool,
     /// Bytes it takes in the store, everything counted.
     pub stored_bytes: usize,
-    /// The codings it is kept in or made in, the smallest first.
-    pub encodings: Vec<EncodingState>,
     /// Its `ETag` towards clients.
     pub etag: Option<String>,
     /// Its tags.
@@ -121,17 +133,6 @@ pub struct PageState {
     pub varies_on: Vec<String>,
     /// The purge sequence that its render saw.
     pub purge_sequence: u64,
-}
-
-/// A page in one content coding.
-#[derive(Clone, Debug, Serialize)]
-pub struct EncodingState {
-    /// `identity`, `gzip`, `br` or `zstd`.
-    pub coding: &'static str,
-    /// Bytes of its body.
-    pub bytes: u64,
-    /// Whether its body is kept; else it is made from another one whenever it is asked for.
-    pub kept: bool,
 }
 
 pub(super) fn describe(facts: &Facts<'_>) -> State {
@@ -171,8 +172,9 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
         if_error: left(page.lifetime.if_error_until),
         status: page.status.as_u16(),
         body_bytes: page.representations.original().len,
+        encodings: page.representations.all().iter().map(of_encoding).collect(),
+        encodings_pending: page.representations.state() == encoding::State::Pending,
         stored_bytes: page.weight(),
-        encodings: page.representations.all().iter().map(of_representation).collect(),
         etag,
         tags: page.tags.iter().map(|tag| tag.to_string()).collect(),
         unkeyed_vary: page.unkeyed_vary.iter().map(ToString::to_string).collect(),
@@ -181,7 +183,7 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
     }
 }
 
-fn of_representation(one: &Representation) -> EncodingState {
+fn of_encoding(one: &encoding::Representation) -> EncodingState {
     EncodingState { coding: one.coding.as_str(), bytes: one.len, kept: one.body.is_some() }
 }
 
