@@ -6,6 +6,7 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod disk;
 mod family;
 pub mod health;
 mod observed;
@@ -18,6 +19,7 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use disk::{Disk, DiskDrop, DiskFailure, DiskRead};
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
@@ -45,6 +47,7 @@ pub struct Metrics {
     requests: Requests,
     renders: Renders,
     observed: Observed,
+    disk: Disk,
     health: Health,
     /// By listener.
     connections: Vec<IntGauge>,
@@ -85,11 +88,13 @@ impl Metrics {
         register_start(&registry)?;
         let connections =
             renders::gauges(&registry, "breadbox_connections", "Connections of clients that are open.", "listener")?;
+        let health = Health::new(&names.origins);
         let metrics = Metrics {
             requests,
             renders: Renders::new(names, &registry)?,
             observed,
-            health: Health::new(&names.origins),
+            disk: Disk::new(&registry, health.disk_trouble())?,
+            health,
             connections: names.listeners.iter().map(|name| connections.with_label_values(&[name])).collect(),
             connections_total: counter(&registry, "breadbox_connections_total", "Connections accepted from clients.")?,
             invalidations: counter(
@@ -184,6 +189,11 @@ impl Metrics {
     /// Where the number of keys that back off comes from; asked at every scrape.
     pub fn observe_backoff_keys(&self, source: impl Fn() -> u64 + Send + 'static) {
         self.observed.set_backoff_keys(Box::new(source));
+    }
+
+    /// The series of the disk tier.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// What `/readyz` is made from.
