@@ -16,7 +16,7 @@ BACKENDS := target/backends
 BACKEND  ?= django next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench setup-backends demo run build test check format lint docs benches bench backends prometheus docker
+.PHONY: help setup setup-bench setup-browser setup-backends demo run build test check format lint docs benches bench backends prometheus docker
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -27,6 +27,10 @@ setup: ## Install what a build needs and this machine lacks
 setup-bench: setup
 	@tests/install nginx wrk -- $(BENCH_PACKAGES)
 
+# Chromium and its driver from Debian, axe-core from npm.
+setup-browser: setup
+	@tests/browser/setup
+
 demo: build ## Breadbox in front of a built-in shop, on http://127.0.0.1:8080
 	target/release/breadbox demo
 
@@ -36,7 +40,7 @@ run: build ## Breadbox as CONFIG says (default proxy.yaml)
 build: setup ## The release binary, target/release/breadbox
 	$(CARGO) build --release --locked
 
-test: setup ## Every test
+test: setup setup-browser ## Every test
 	$(CARGO) test --locked --doc
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run --locked --no-fail-fast; \

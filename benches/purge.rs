@@ -3,6 +3,7 @@
 //! covers what it should is checked, so that nothing fast and wrong is measured.
 
 use breadbox::config::{PurgeMode, Scheme};
+use breadbox::policy::encoding::{Coding, Representations};
 use breadbox::policy::key::KeyUri;
 use breadbox::policy::purge::{Rule, Scope};
 use breadbox::policy::{Fields, Key, Lifetime, Page, PurgeMemo, PurgeSeq, Standing, Timestamp, Validators};
@@ -59,7 +60,7 @@ fn page(number: usize, purge_seq: PurgeSeq) -> Page {
         key: Key::of(KeyUri { scheme: Scheme::Https, host: "shop.example.com", path: &path, query: None }),
         status: StatusCode::OK,
         fields: Fields::new(),
-        body: Bytes::new(),
+        representations: Representations::only(Coding::Identity, None, Bytes::new()),
         lifetime: Lifetime {
             born: now,
             fresh_until: Timestamp::FOREVER,

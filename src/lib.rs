@@ -14,6 +14,7 @@
 //! | [`config`] | what `proxy.yaml` means |
 //! | [`metrics`] | every series |
 //! | [`telemetry`] | logs |
+//! | [`uri`] | how paths are written: their normal form, patterns and sets of them |
 
 pub mod admin;
 pub mod cli;
@@ -24,3 +25,4 @@ pub mod policy;
 pub mod render;
 pub mod store;
 pub mod telemetry;
+pub mod uri;

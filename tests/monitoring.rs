@@ -13,19 +13,19 @@ const RULES: &str = "config/prometheus/rules.yml";
 const ALERTS: &str = "config/prometheus/alerts.yml";
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a shipped file is well-formed")
 }
 
 /// What a fresh process shows.
 fn scrape() -> String {
     let yaml = "origins: { web: { servers: [ \"http://127.0.0.1:3000\" ] } }\n";
-    let config = Config::parse(yaml, &PathBuf::from("proxy.yaml"), &|_| None).unwrap();
-    String::from_utf8(Metrics::new(&config).encode()).unwrap()
+    let config = Config::parse(yaml, &PathBuf::from("proxy.yaml"), &|_| None).expect("a shipped file is well-formed");
+    String::from_utf8(Metrics::new(&config).encode()).expect("a shipped file is well-formed")
 }
 
 fn samples(scrape: &str) -> BTreeSet<&str> {
     let lines = scrape.lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| line.split(['{', ' ']).next().unwrap()).collect()
+    lines.map(|line| line.split(['{', ' ']).next().expect("a shipped file is well-formed")).collect()
 }
 
 /// The expressions of the dashboard: every `expr`, and the queries of its variables.
@@ -45,9 +45,12 @@ fn dashboard_expressions(value: &Json, found: &mut Vec<String>) {
 }
 
 fn rules(path: &str) -> Vec<Yaml> {
-    let file: Yaml = serde_yaml::from_str(&read(path)).unwrap();
-    let groups = file["groups"].as_sequence().unwrap();
-    groups.iter().flat_map(|group| group["rules"].as_sequence().unwrap().clone()).collect()
+    let file: Yaml = serde_yaml::from_str(&read(path)).expect("a shipped file is well-formed");
+    let groups = file["groups"].as_sequence().expect("a shipped file is well-formed");
+    groups
+        .iter()
+        .flat_map(|group| group["rules"].as_sequence().expect("a shipped file is well-formed").clone())
+        .collect()
 }
 
 fn text(rule: &Yaml, key: &str) -> String {
@@ -57,7 +60,10 @@ fn text(rule: &Yaml, key: &str) -> String {
 /// Every expression, with what it is in.
 fn expressions() -> Vec<(&'static str, String)> {
     let mut of_dashboard = Vec::new();
-    dashboard_expressions(&serde_json::from_str(&read(DASHBOARD)).unwrap(), &mut of_dashboard);
+    dashboard_expressions(
+        &serde_json::from_str(&read(DASHBOARD)).expect("a shipped file is well-formed"),
+        &mut of_dashboard,
+    );
     assert!(of_dashboard.len() > 30, "the dashboard has {} expressions", of_dashboard.len());
     let of_rules = [RULES, ALERTS].map(|path| rules(path).iter().map(|rule| (path, text(rule, "expr"))).collect());
     let of_rules: Vec<Vec<_>> = of_rules.into();

@@ -7,16 +7,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms that it may use. None is used by a room that it uses itself.
-const ROOMS: [(&str, &[&str]); 9] = [
-    ("cli", &["admin", "front", "render", "store", "policy", "config", "metrics", "telemetry"]),
-    ("admin", &["front", "render", "store", "policy", "config", "metrics", "telemetry"]),
-    ("front", &["render", "store", "policy", "config", "metrics", "telemetry"]),
-    ("render", &["store", "policy", "config", "metrics", "telemetry"]),
-    ("store", &["policy", "config", "metrics", "telemetry"]),
+const ROOMS: [(&str, &[&str]); 10] = [
+    ("cli", &["admin", "front", "render", "store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("admin", &["front", "render", "store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("front", &["render", "store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("render", &["store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("store", &["policy", "config", "metrics", "telemetry", "uri"]),
     ("metrics", &["policy", "config"]),
     ("telemetry", &["policy", "config"]),
-    ("policy", &["config"]),
-    ("config", &[]),
+    ("policy", &["config", "uri"]),
+    ("config", &["uri"]),
+    ("uri", &[]),
 ];
 
 /// Where pingora may be imported: files and folders below `src` that begin like this.

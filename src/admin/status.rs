@@ -59,7 +59,7 @@ struct PopularPage {
     /// Nothing where the URL's own key stores no page: none is there, or only variants.
     freshness: Option<Freshness>,
     age: Option<u64>,
-    bytes: Option<usize>,
+    bytes: Option<u64>,
 }
 
 /// What there is to tell about this engine.
@@ -112,6 +112,6 @@ fn popular(engine: &Engine, setup: &Setup, key: &Key, popularity: u32, now: Time
             freshness::State::Void => Freshness::Expired,
         }),
         age: page.as_ref().map(|page| freshness::age(&page.lifetime, now)),
-        bytes: page.as_ref().map(|page| page.body.len()),
+        bytes: page.as_ref().map(|page| page.representations.original().len),
     }
 }

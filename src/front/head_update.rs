@@ -7,7 +7,7 @@ use crate::policy::merge::{self, HeadUpdate};
 use crate::policy::storability::{Answer, Storability};
 use crate::policy::{Fields, Page, PurgeSeq, Timestamp};
 use crate::render::Engine;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use std::sync::Arc;
 
 /// A forwarded HEAD for whose URI a page is stored.
@@ -34,8 +34,9 @@ impl ForwardedHead {
             HeadUpdate::Invalid => engine.store.remove(&self.page.key),
             HeadUpdate::Renewed(renewal) if self.may_renew => {
                 let Storability::Store(lifetime) = renewal.storability else { return };
-                let renewed =
-                    Page { fields: renewal.fields, lifetime, purge_seq: self.purge_seq, ..(*self.page).clone() };
+                let (page, fields) = (&*self.page, renewal.fields);
+                let representations = page.representations.clone().retagged(fields.get(&header::ETAG));
+                let renewed = Page { fields, representations, lifetime, purge_seq: self.purge_seq, ..page.clone() };
                 engine.store.put(Arc::new(renewed), route.max_variants);
             }
             HeadUpdate::Renewed(_) | HeadUpdate::Unrelated => {}

@@ -9,13 +9,14 @@ use super::handler::Ctx;
 use crate::policy::outcome::{Outcome, Served};
 use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::validation::{self, Precondition};
-use crate::policy::{Fields, Page, cache_status, freshness};
+use crate::policy::{Fields, Page, cache_status, encoding, freshness};
 use crate::render::origin::Informational;
 use crate::render::{Head, Waiter};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use std::ops::Range;
 use std::time::Duration;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -32,11 +33,13 @@ pub(super) async fn page(
 ) -> pingora::Result<()> {
     let request = session.req_header();
     let is_head = request.method == Method::HEAD;
-    match validation::evaluate(&request.method, &request.headers, page.status, &page.fields, page.lifetime.born) {
+    let one = encoding::select(&request.headers, page);
+    let etag = one.etag.as_ref();
+    match validation::evaluate(&request.method, &request.headers, page.status, &page.fields, etag, page.lifetime.born) {
         Precondition::Proceed => {}
         Precondition::NotModified => {
             note_status(ctx, page, StatusCode::NOT_MODIFIED);
-            let fields = validation::not_modified_fields(&page.fields);
+            let fields = validation::not_modified_fields(&page.fields_of(one));
             let head = start(StatusCode::NOT_MODIFIED, &fields, ctx, Some(page))?;
             return send(session, ctx, head, Bytes::new(), true).await;
         }
@@ -45,17 +48,24 @@ pub(super) async fn page(
             return error(session, ctx, StatusCode::PRECONDITION_FAILED, None).await;
         }
     }
-    let length = page.body.len() as u64;
-    let ranges =
-        if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, page.status, &page.fields, length) };
+    let subject = range::Subject {
+        status: page.status,
+        fields: &page.fields,
+        etag,
+        len: one.len,
+        is_negotiated: page.representations.is_negotiated(),
+    };
+    let ranges = if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, &subject) };
     note_status(ctx, page, status_of(&ranges, page));
+    let fields = page.fields_of(one);
+    let body = one.body.clone().unwrap_or_default();
     let (mut head, body) = match ranges {
-        RangeAnswer::Whole => (start(page.status, &page.fields, ctx, Some(page))?, page.body.clone()),
-        RangeAnswer::Single(range) => single_range(ctx, page, &range)?,
-        RangeAnswer::Multiple(ranges) => several_ranges(ctx, page, &ranges)?,
+        RangeAnswer::Whole => (start(page.status, &fields, ctx, Some(page))?, body),
+        RangeAnswer::Single(range) => single_range(ctx, page, &fields, &body, &range)?,
+        RangeAnswer::Multiple(ranges) => several_ranges(ctx, page, &fields, &body, &ranges)?,
         RangeAnswer::Unsatisfiable => {
             let mut head = start(StatusCode::RANGE_NOT_SATISFIABLE, &Fields::new(), ctx, Some(page))?;
-            head.insert_header(header::CONTENT_RANGE, multipart::unsatisfied_content_range(length))?;
+            head.insert_header(header::CONTENT_RANGE, multipart::unsatisfied_content_range(one.len))?;
             (head, Bytes::new())
         }
     };
@@ -79,17 +89,29 @@ fn note_status(ctx: &mut Ctx, page: &Page, status: StatusCode) {
     }
 }
 
-fn single_range(ctx: &Ctx, page: &Page, range: &std::ops::Range<u64>) -> pingora::Result<(ResponseHeader, Bytes)> {
-    let mut head = start(StatusCode::PARTIAL_CONTENT, &page.fields, ctx, Some(page))?;
-    head.insert_header(header::CONTENT_RANGE, multipart::content_range(range, page.body.len() as u64))?;
-    Ok((head, multipart::part(&page.body, range)))
+fn single_range(
+    ctx: &Ctx,
+    page: &Page,
+    fields: &Fields,
+    body: &Bytes,
+    range: &Range<u64>,
+) -> pingora::Result<(ResponseHeader, Bytes)> {
+    let mut head = start(StatusCode::PARTIAL_CONTENT, fields, ctx, Some(page))?;
+    head.insert_header(header::CONTENT_RANGE, multipart::content_range(range, body.len() as u64))?;
+    Ok((head, multipart::part(body, range)))
 }
 
-fn several_ranges(ctx: &Ctx, page: &Page, ranges: &[std::ops::Range<u64>]) -> pingora::Result<(ResponseHeader, Bytes)> {
+fn several_ranges(
+    ctx: &Ctx,
+    page: &Page,
+    fields: &Fields,
+    body: &Bytes,
+    ranges: &[Range<u64>],
+) -> pingora::Result<(ResponseHeader, Bytes)> {
     let boundary = format!("{:032x}", rand::random::<u128>());
-    let mut head = start(StatusCode::PARTIAL_CONTENT, &page.fields, ctx, Some(page))?;
-    let content_type = page.fields.get(&header::CONTENT_TYPE);
-    let body = multipart::body(&boundary, content_type, ranges, &page.body).concat();
+    let mut head = start(StatusCode::PARTIAL_CONTENT, fields, ctx, Some(page))?;
+    let content_type = fields.get(&header::CONTENT_TYPE);
+    let body = multipart::body(&boundary, content_type, ranges, body).concat();
     head.insert_header(header::CONTENT_TYPE, multipart::content_type(&boundary))?;
     Ok((head, Bytes::from(body)))
 }

@@ -21,7 +21,7 @@ pub struct Held<'a> {
     pub lifetime: &'a Lifetime,
     /// The origin's validators.
     pub validators: &'a Validators,
-    /// Bytes of its body.
+    /// Bytes of its body in the coding that the origin sent.
     pub len: u64,
 }
 
@@ -32,7 +32,7 @@ impl<'a> From<&'a Page> for Held<'a> {
             fields: &page.fields,
             lifetime: &page.lifetime,
             validators: &page.origin_validators,
-            len: page.body.len() as u64,
+            len: page.representations.original().len,
         }
     }
 }

@@ -3,11 +3,12 @@
 //! Everything that depends on the response's headers is computed once, when the page is made
 //! ([`super::freshness`], [`super::storability`]); a lookup compares points in time and does not parse.
 
+use super::encoding::{Coding, Representation, Representations};
 use super::fields::Fields;
 use super::key::Key;
 use super::time::Timestamp;
-use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use super::vary;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// The purge sequence: a counter that every purge and invalidation raises by one. A page carries
 /// the value its render saw before it connected.
@@ -49,11 +50,12 @@ pub struct Page {
     /// The status the origin answered with.
     pub status: StatusCode,
     /// The end-to-end header fields as they are replayed to clients: hop-by-hop and tag fields are
-    /// already gone, `Cache-Control` and `ETag` are already what browsers get. `Content-Length`,
+    /// already gone, `Cache-Control` and `ETag` are already what browsers get. They are those of the
+    /// representation that the origin sent; [`Page::fields_of`] has those of any. `Content-Length`,
     /// `Age` and `Cache-Status` of ours are written per response.
     pub fields: Fields,
-    /// The body, in the one content coding that `fields` names.
-    pub body: Bytes,
+    /// The body in its codings.
+    pub representations: Representations,
     /// How long it may be used.
     pub lifetime: Lifetime,
     /// The origin's validators, for refreshes.
@@ -66,14 +68,30 @@ pub struct Page {
     pub purge_memo: super::PurgeMemo,
     /// Field names of the response's `Vary`, lower case, that select this page among its variants
     /// (only on `cache: headers`; RFC 9111 §4.1), with the normalised values its request had.
-    pub selecting: Box<[super::vary::Selecting]>,
+    pub selecting: Box<[vary::Selecting]>,
     /// Field names of the response's `Vary` that the route does not key on (`isr`, `static`): requests
     /// that carry one of them are bypasses (DESIGN §3 "Vary").
     pub unkeyed_vary: Box<[http::HeaderName]>,
 }
 
 impl Page {
-    /// What the page costs in memory, in bytes: body, fields, key, tags and a fixed overhead for
+    /// The fields of one of its representations as they are replayed: with its own `Content-Encoding` and
+    /// `ETag`, and `Vary: Accept-Encoding` where there are others. A copy, to be made when a page is
+    /// stored or off the fastest path.
+    pub fn fields_of(&self, one: &Representation) -> Fields {
+        let mut fields = self.fields.clone();
+        if one.coding != self.representations.original().coding {
+            let coding = (one.coding != Coding::Identity).then(|| one.coding.value());
+            replace(&mut fields, header::CONTENT_ENCODING, coding);
+            replace(&mut fields, header::ETAG, one.etag.clone());
+        }
+        if self.representations.varies() {
+            vary_on_coding(&mut fields);
+        }
+        fields
+    }
+
+    /// What the page costs in memory, in bytes: bodies, fields, key, tags and a fixed overhead for
     /// the structures around them.
     pub fn weight(&self) -> usize {
         /// The page's own struct, its `Arc`, the tier's entry and hash-table slot; measured in `benches/`.
@@ -81,13 +99,42 @@ impl Page {
         /// What a field costs besides its bytes: name and value handles.
         const PER_FIELD: usize = 72;
         let tags: usize = self.tags.iter().map(|t| t.len() + 16).sum();
-        let selecting: usize = self.selecting.iter().map(super::vary::Selecting::weight).sum();
+        let selecting: usize = self.selecting.iter().map(vary::Selecting::weight).sum();
         OVERHEAD
-            + self.body.len()
+            + self.representations.weight()
             + self.fields.byte_len()
             + self.fields.len() * PER_FIELD
             + self.key.as_bytes().len()
             + tags
             + selecting
     }
+}
+
+/// Puts `value` where the first field called `name` stands, or at the end, and takes all others out.
+fn replace(fields: &mut Fields, name: HeaderName, value: Option<HeaderValue>) {
+    let mut value = value;
+    let mut replaced = Fields::new();
+    for (other, kept) in fields.iter() {
+        if *other != name {
+            replaced.append(other.clone(), kept.clone());
+        } else if let Some(value) = value.take() {
+            replaced.append(name.clone(), value);
+        }
+    }
+    if let Some(value) = value {
+        replaced.append(name, value);
+    }
+    *fields = replaced;
+}
+
+/// Adds `Accept-Encoding` to `Vary`, unless it says so or is beyond saying more (RFC 9110 §12.5.5).
+pub(crate) fn vary_on_coding(fields: &mut Fields) {
+    let Ok(names) = vary::names(fields) else { return };
+    if names.contains(&header::ACCEPT_ENCODING) {
+        return;
+    }
+    let lines: Vec<&[u8]> =
+        fields.get_all(&header::VARY).map(HeaderValue::as_bytes).filter(|v| !v.is_empty()).collect();
+    let all = [&lines[..], &[b"Accept-Encoding"]].concat().join(&b", "[..]);
+    replace(fields, header::VARY, HeaderValue::from_bytes(&all).ok());
 }

@@ -27,13 +27,14 @@ pub enum RangeAnswer {
     Unsatisfiable,
 }
 
-/// Evaluates a GET request's `Range` and `If-Range` against a page of `len` bytes. Only 200 has ranges.
-pub fn evaluate(request: &HeaderMap, status: StatusCode, page_fields: &Fields, len: u64) -> RangeAnswer {
+/// Evaluates a GET request's `Range` and `If-Range` against a representation of a page. Only 200 has ranges.
+pub fn evaluate(request: &HeaderMap, page: &Subject<'_>) -> RangeAnswer {
     let mut values = request.get_all(header::RANGE).iter();
     let (Some(range), None) = (values.next(), values.next()) else {
         return RangeAnswer::Whole;
     };
-    if status != StatusCode::OK || !is_same_page(request, page_fields) {
+    let len = page.len;
+    if page.status != StatusCode::OK || !is_same_page(request, page) {
         return RangeAnswer::Whole;
     }
     let Some(specs) = specs(range) else {
@@ -48,6 +49,21 @@ pub fn evaluate(request: &HeaderMap, status: StatusCode, page_fields: &Fields, l
         _ if total > len => RangeAnswer::Whole,
         _ => RangeAnswer::Multiple(ranges),
     }
+}
+
+/// What a range is cut from.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The page's status.
+    pub status: StatusCode,
+    /// The page's fields.
+    pub fields: &'a Fields,
+    /// The representation's `ETag`.
+    pub etag: Option<&'a HeaderValue>,
+    /// Bytes of the representation.
+    pub len: u64,
+    /// Whether there are other representations: a date says nothing about which one was meant.
+    pub is_negotiated: bool,
 }
 
 /// One range as it was asked for.
@@ -106,7 +122,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// `If-Range` (RFC 9110 §13.1.5): strong comparison of entity tags, exact equality of a date that is strong.
-fn is_same_page(request: &HeaderMap, page_fields: &Fields) -> bool {
+fn is_same_page(request: &HeaderMap, page: &Subject<'_>) -> bool {
     let mut values = request.get_all(header::IF_RANGE).iter();
     let Some(condition) = values.next() else {
         return true;
@@ -114,10 +130,9 @@ fn is_same_page(request: &HeaderMap, page_fields: &Fields) -> bool {
     if values.next().is_some() {
         return false;
     }
-    let etag = page_fields.get(&header::ETAG);
     match date::parse(condition.as_bytes()) {
-        Some(_) => is_exactly(page_fields, condition),
-        None => etag.is_some_and(|etag| strong_match(etag.as_bytes(), trim(condition.as_bytes()))),
+        Some(_) => !page.is_negotiated && is_exactly(page.fields, condition),
+        None => page.etag.is_some_and(|etag| strong_match(etag.as_bytes(), trim(condition.as_bytes()))),
     }
 }
 

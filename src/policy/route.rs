@@ -7,13 +7,12 @@
 //! can collide, and the best of the routers' answers wins.
 
 mod candidates;
-mod pattern;
 
 pub use candidates::{Candidate, candidates};
 
 use super::host::Host;
 use crate::config::{Config, RouteId};
-use pattern::Pattern;
+use crate::uri::pattern::{self, Pattern};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use thiserror::Error;

@@ -4,8 +4,8 @@
 pub(crate) mod readings;
 
 pub use super::percent::Encoding;
-use super::percent::{self, Component};
 use crate::config::Scheme;
+pub(crate) use crate::uri::path::{normal_path, remove_dot_segments};
 use std::borrow::Cow;
 use thiserror::Error;
 
@@ -79,37 +79,6 @@ impl<'a> Resource<'a> {
     }
 }
 
-/// The one normal form of a path; an empty one is `/`.
-pub(crate) fn normal_path(raw: &[u8]) -> (String, Encoding) {
-    let mut path = String::with_capacity(raw.len());
-    if !raw.starts_with(b"/") {
-        path.push('/');
-    }
-    let encoding = percent::normalise_into(raw, Component::Path, &mut path);
-    let path = remove_dot_segments(&path).unwrap_or(path);
-    (path, encoding)
-}
-
-/// The path without `.` and `..` segments (RFC 3986 §5.2.4); `None` where it has none. Empty segments stay.
-pub(crate) fn remove_dot_segments(path: &str) -> Option<String> {
-    if !path.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return None;
-    }
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
-            _ => kept.push(segment),
-        }
-        if matches!(segment, "." | "..") && segments.peek().is_none() {
-            kept.push("");
-        }
-    }
-    Some(format!("/{}", kept.join("/")))
-}
-
 /// What stands behind `http://` or `https://`. The scheme itself does not count: the listener knows
 /// which one the client used.
 pub(crate) fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
@@ -123,33 +92,6 @@ pub(crate) fn strip_scheme(raw: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn path(raw: &str) -> String {
-        normal_path(raw.as_bytes()).0
-    }
-
-    #[test]
-    fn dot_segments_are_removed_in_every_spelling() {
-        for (raw, normal) in [
-            ("/a/./b", "/a/b"),
-            ("/a/%2e/b", "/a/b"),
-            ("/a/../b", "/b"),
-            ("/a/%2E%2e/b", "/b"),
-            ("/a/.%2e", "/"),
-            ("/a/b/..", "/a/"),
-            ("/a/b/.", "/a/b/"),
-            ("/..", "/"),
-            ("/../../a", "/a"),
-            ("/a//../b", "/a/b"),
-            ("//", "//"),
-            ("/a/..;/b", "/a/..;/b"),
-            ("/a/..%2Fb", "/a/..%2Fb"),
-            ("/...", "/..."),
-            ("", "/"),
-        ] {
-            assert_eq!(path(raw), normal, "{raw}");
-        }
-    }
 
     #[test]
     fn an_absolute_form_is_understood_and_its_authority_kept() {
@@ -172,13 +114,6 @@ mod tests {
         fn no_bytes_make_it_panic(raw in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = Target::parse(&raw);
             let _ = Target::parse(&[b"http://", &raw[..]].concat());
-        }
-
-        #[test]
-        fn the_normal_path_is_idempotent(raw in "/([/.;a]|%2[eEfF]|%5[cC]|%00|%25|%61|%|\\\\|é){0,12}") {
-            let (once, encoding) = normal_path(raw.as_bytes());
-            prop_assert_eq!(normal_path(once.as_bytes()), (once.clone(), encoding));
-            prop_assert!(once.starts_with('/') && !once.split('/').any(|s| s == "." || s == ".."));
         }
     }
 }

@@ -5,7 +5,7 @@
 mod etag;
 
 pub use etag::strong_etag;
-pub(crate) use etag::{strong_match, weak_match};
+pub(crate) use etag::{coded_etag, is_named, strong_match, weak_match};
 
 use super::date;
 use super::fields::Fields;
@@ -26,23 +26,24 @@ pub enum Precondition {
 
 /// Evaluates preconditions against a stored page in the order of RFC 9110 §13.2.2. `stored_at` stands in
 /// for a page's `Date` where it has none (RFC 9111 §4.3.2). Only 2xx pages have preconditions (§13.2.1).
+/// `etag` is that of the representation which the request would get.
 pub fn evaluate(
     method: &Method,
     request: &HeaderMap,
     status: StatusCode,
     page_fields: &Fields,
+    etag: Option<&HeaderValue>,
     stored_at: Timestamp,
 ) -> Precondition {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     if !status.is_success() || !reads {
         return Precondition::Proceed;
     }
-    if !is_wanted(request, page_fields) {
+    if !is_wanted(request, page_fields, etag) {
         return Precondition::Failed;
     }
     if request.contains_key(header::IF_NONE_MATCH) {
-        let page = page_fields.get(&header::ETAG);
-        let known = request.get_all(header::IF_NONE_MATCH).iter().any(|list| etag::is_named(list, page, weak_match));
+        let known = request.get_all(header::IF_NONE_MATCH).iter().any(|list| is_named(list, etag, weak_match));
         return if known { Precondition::NotModified } else { Precondition::Proceed };
     }
     if status == StatusCode::OK && is_unmodified(request, page_fields, stored_at) {
@@ -52,10 +53,9 @@ pub fn evaluate(
 }
 
 /// `If-Match`, and `If-Unmodified-Since` where it is absent (RFC 9110 §13.1.1, §13.1.4).
-fn is_wanted(request: &HeaderMap, page_fields: &Fields) -> bool {
+fn is_wanted(request: &HeaderMap, page_fields: &Fields, etag: Option<&HeaderValue>) -> bool {
     if request.contains_key(header::IF_MATCH) {
-        let page = page_fields.get(&header::ETAG);
-        return request.get_all(header::IF_MATCH).iter().any(|list| etag::is_named(list, page, strong_match));
+        return request.get_all(header::IF_MATCH).iter().any(|list| is_named(list, etag, strong_match));
     }
     let limit = single_date(request, &header::IF_UNMODIFIED_SINCE);
     let modified = date::of(page_fields, &header::LAST_MODIFIED);

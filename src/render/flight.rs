@@ -109,7 +109,8 @@ enum Answer {
 
 #[derive(Clone, Debug)]
 enum End {
-    Stored(Arc<Page>),
+    /// With the body as it was streamed, which the page may not keep in that form.
+    Stored(Arc<Page>, Bytes),
     Whole,
     Broken,
 }
@@ -261,10 +262,10 @@ impl Flight {
         push
     }
 
-    /// The page is whole and stored.
-    pub(crate) fn land(&self, page: Arc<Page>) {
-        self.finish(End::Stored(page));
-        // Whoever still reads goes on in the page, so that a slow reader holds nothing twice.
+    /// The page is whole and stored; `body` is what was pushed, in one piece.
+    pub(crate) fn land(&self, page: Arc<Page>, body: Bytes) {
+        self.finish(End::Stored(page, body));
+        // Whoever still reads goes on in the one piece, so that a slow reader holds nothing twice.
         let mut state = self.state.lock();
         state.chunks = VecDeque::new();
         state.held = 0;
@@ -273,7 +274,7 @@ impl Flight {
     /// The page was confirmed by a 304, and is stored again if it may be.
     pub(crate) fn land_confirmed(&self, page: Arc<Page>) {
         self.state.lock().confirmed = true;
-        self.land(page);
+        self.land(page, Bytes::new());
     }
 
     /// The body is whole and was not stored.
@@ -339,7 +340,7 @@ impl State {
 
     /// What a waiter may be told now.
     fn told(&self, role: Role) -> Option<Told> {
-        if let Some(End::Stored(page)) = &self.end
+        if let Some(End::Stored(page, _)) = &self.end
             && !self.is_for_starter_only()
             && !(role == Role::Starter && self.has_more_for_starter())
         {

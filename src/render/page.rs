@@ -5,6 +5,7 @@ use super::flight::{Head, HeadKind};
 use super::gate;
 use super::origin::{Answer as Arriving, Framing};
 use crate::config::{CacheMode, Route};
+use crate::policy::encoding::{Coding, Representations};
 use crate::policy::storability::{self, Answer, Storability};
 use crate::policy::vary::{self, Selecting, VaryStar};
 use crate::policy::{
@@ -89,19 +90,23 @@ impl Recipe {
     /// The page. A render with the same bytes as `prior` keeps its `ETag`; a page without one gets
     /// a strong one.
     pub(super) fn bake(mut self, body: Bytes, prior: Option<&Page>) -> Page {
-        let unchanged = prior.filter(|prior| prior.status == self.status && prior.body == body);
+        let unchanged = prior.filter(|prior| prior.status == self.status && has_body(prior, &body));
         let kept = unchanged.and_then(|prior| prior.fields.get(&header::ETAG).cloned());
         if let Some(etag) = kept.filter(|_| self.makes_etag) {
             self.fields.set(header::ETAG, etag);
         } else if self.makes_etag && !self.fields.contains(&header::ETAG) {
             self.fields.append(header::ETAG, validation::strong_etag(&body));
         }
-        let body = unchanged.map_or(body, |prior| prior.body.clone());
+        let etag = self.fields.get(&header::ETAG).cloned();
+        let representations = match unchanged {
+            Some(prior) => prior.representations.clone().retagged(etag.as_ref()),
+            None => Representations::only(Coding::of(&self.fields), etag, body),
+        };
         Page {
             key: self.key,
             status: self.status,
             fields: self.fields,
-            body,
+            representations,
             lifetime: self.lifetime,
             origin_validators: self.origin_validators,
             tags: self.tags.kept,
@@ -111,6 +116,11 @@ impl Recipe {
             unkeyed_vary: self.unkeyed_vary,
         }
     }
+}
+
+/// Whether a page has this body, in the coding that its origin sent.
+fn has_body(page: &Page, body: &Bytes) -> bool {
+    page.representations.original().body.as_ref() == Some(body)
 }
 
 /// A page that a 304 confirmed.
@@ -142,11 +152,22 @@ pub(super) fn renewed(
     };
     let fields = detached(&renewal.fields);
     let (key, selecting) = reselected(route, order, prior, &fields);
+    let representations = prior.representations.clone().retagged(fields.get(&header::ETAG));
     let stated = tags::are_stated(route, answer.fields);
     let path = prior.key.uri().path;
     let tags = if stated { tags::of_answer(route, path, answer.fields).kept } else { prior.tags.clone() };
     Renewed {
-        page: Page { key, selecting, fields, lifetime, purge_seq: seq, origin_validators, tags, ..prior.clone() },
+        page: Page {
+            key,
+            selecting,
+            fields,
+            representations,
+            lifetime,
+            purge_seq: seq,
+            origin_validators,
+            tags,
+            ..prior.clone()
+        },
         keep,
     }
 }

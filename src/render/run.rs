@@ -245,7 +245,7 @@ impl Run<'_> {
                     self.flight.end();
                     return self.not_good("empty", Backoff::Wait, None, RenderResult::Garbled);
                 }
-                let page = Arc::new(recipe.bake(body, self.order.prior.as_deref()));
+                let page = Arc::new(recipe.bake(body.clone(), self.order.prior.as_deref()));
                 self.engine.store.put(Arc::clone(&page), self.route.max_variants);
                 if says_stale {
                     // The origin's own cache is behind: it is asked again soon, but not at once.
@@ -253,7 +253,7 @@ impl Run<'_> {
                 } else {
                     self.good();
                 }
-                self.flight.land(page);
+                self.flight.land(page, body);
                 result_of(answered)
             }
             Gathered::Outgrown => RenderResult::Oversize,

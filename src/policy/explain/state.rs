@@ -105,7 +105,7 @@ pub struct PageState {
     /// The status it is served with.
     pub status: u16,
     /// Bytes of its body.
-    pub body_bytes: usize,
+    pub body_bytes: u64,
     /// Bytes it takes in the store, everything counted.
     pub stored_bytes: usize,
     /// Its `ETag` towards clients.
@@ -155,7 +155,7 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
         while_revalidate: left(page.lifetime.while_revalidate_until),
         if_error: left(page.lifetime.if_error_until),
         status: page.status.as_u16(),
-        body_bytes: page.body.len(),
+        body_bytes: page.representations.original().len,
         stored_bytes: page.weight(),
         etag,
         tags: page.tags.iter().map(|tag| tag.to_string()).collect(),

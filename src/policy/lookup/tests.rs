@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Scheme;
+use crate::policy::encoding::{Coding, Representations};
 use crate::policy::key::KeyUri;
 use crate::policy::{Fields, Key, PurgeSeq, Validators};
 use bytes::Bytes;
@@ -19,7 +20,7 @@ fn page(fresh: u64, while_revalidate: u64, if_error: u64) -> Page {
         key: Key::of(KeyUri { scheme: Scheme::Http, host: "a", path: "/p", query: None }),
         status: StatusCode::OK,
         fields: Fields::new(),
-        body: Bytes::new(),
+        representations: Representations::only(Coding::Identity, None, Bytes::new()),
         lifetime: Lifetime {
             born: at(0),
             fresh_until: at(fresh),

@@ -1,10 +1,10 @@
 //! Every pattern that takes a path, the one that wins first: what [`RouteTable::find`] chose from, for
 //! people who ask why. Slow, because it tries all patterns; no request goes through it.
 
-use super::pattern::{Kind, Pattern};
 use super::{Paths, has_port};
 use crate::config::{Config, RouteId};
 use crate::policy::host::Host;
+use crate::uri::pattern::{Kind, Pattern, Rank};
 use std::cmp::Ordering;
 
 /// A pattern that takes the path.
@@ -16,7 +16,7 @@ pub struct Candidate {
     pub pattern: Box<str>,
     /// Less goes first: a host with a port, a host, none.
     host_rank: u8,
-    rank: super::pattern::Rank,
+    rank: Rank,
 }
 
 /// All patterns that take `path` on `host`, in the order of their precedence.

@@ -3,7 +3,7 @@
 
 use crate::policy::list::trim;
 use http::HeaderValue;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// How two entity tags are compared (RFC 9110 §8.8.3.2).
 pub(crate) type Comparison = fn(&[u8], &[u8]) -> bool;
@@ -26,6 +26,21 @@ fn opaque(tag: &[u8]) -> &[u8] {
 pub fn strong_etag(body: &[u8]) -> HeaderValue {
     let text = format!("\"{:032x}\"", xxh3_128(body));
     HeaderValue::from_str(&text).expect("quotes and hex digits are visible ASCII")
+}
+
+/// The entity tag of a representation that was made from the one tagged `etag`: the same with a suffix
+/// inside its quotes, weak if that is weak. A strong one also names the bytes, which another version or
+/// quality of a compressor makes differently. `None` where there is nothing to derive it from.
+pub(crate) fn coded_etag(etag: &HeaderValue, suffix: &str, body: Option<&[u8]>) -> Option<HeaderValue> {
+    let bytes = etag.as_bytes();
+    let (inside, quote) = match bytes {
+        [] => return None,
+        [inside @ .., b'"'] if inside.contains(&b'"') => (inside, &b"\""[..]),
+        _ => (bytes, &b""[..]),
+    };
+    let hash = body.filter(|_| !bytes.starts_with(b"W/")).map(|body| format!("-{:08x}", xxh3_64(body) as u32));
+    let tagged = [inside, b"-", suffix.as_bytes(), hash.unwrap_or_default().as_bytes(), quote].concat();
+    HeaderValue::from_bytes(&tagged).ok()
 }
 
 /// Whether a list of entity tags, or `*`, names the page's.

@@ -3,6 +3,7 @@
 use super::waiter::Broken;
 use super::*;
 use crate::config::Scheme;
+use crate::policy::encoding::{Coding, Representations};
 use crate::policy::key::KeyUri;
 use crate::policy::{Fields, Lifetime, Timestamp, Validators};
 
@@ -24,13 +25,15 @@ fn head(kind: HeadKind) -> Arc<Head> {
     })
 }
 
+const BODY: Bytes = Bytes::from_static(b"ab");
+
 fn page() -> Arc<Page> {
     let now = Timestamp::from_millis(1);
     Arc::new(Page {
         key: key(),
         status: StatusCode::OK,
         fields: Fields::new(),
-        body: Bytes::from_static(b"ab"),
+        representations: Representations::only(Coding::Identity, None, BODY),
         lifetime: Lifetime {
             born: now,
             fresh_until: now,
@@ -85,7 +88,7 @@ async fn the_starter_streams_where_the_page_lacks_fields_that_were_for_it() {
     own.for_starter = Some(Fields::new());
     flight.tell_head(Arc::new(own));
     flight.push(Bytes::from_static(b"ab")).await;
-    flight.land(page());
+    flight.land(page(), BODY);
     assert!(matches!(starter.told().await, Told::Stream(head) if head.for_starter.is_some()));
     assert_eq!(read(&mut starter).await.expect("a whole body"), b"ab");
     assert!(matches!(follower.told().await, Told::Page(_)));
@@ -104,7 +107,7 @@ async fn every_waiter_reads_the_whole_body_whenever_it_joined() {
     assert!(matches!(late.told().await, Told::Stream(_)));
     assert!(matches!(second.told().await, Told::Stream(_)));
     assert_eq!(flight.push(Bytes::from_static(b"b")).await, Push::Wanted);
-    flight.land(page());
+    flight.land(page(), BODY);
     assert_eq!(read(&mut first).await.expect("whole"), b"b");
     assert_eq!(read(&mut second).await.expect("whole"), b"ab");
     assert_eq!(read(&mut late).await.expect("whole"), b"ab");
@@ -119,7 +122,7 @@ async fn a_waiter_that_leaves_stops_nothing() {
     assert_eq!(flight.push(Bytes::from_static(b"ab")).await, Push::Wanted);
     let mut waiter = flight.join();
     assert!(matches!(waiter.told().await, Told::Stream(_)));
-    flight.land(page());
+    flight.land(page(), BODY);
     assert_eq!(read(&mut waiter).await.expect("whole"), b"ab");
 }
 
@@ -199,7 +202,7 @@ async fn a_request_for_the_whole_page_waits_for_its_end() {
     let waiting = tokio::spawn(async move { waiter.whole().await });
     flight.push(Bytes::from_static(b"ab")).await;
     assert!(!waiting.is_finished());
-    flight.land(page());
+    flight.land(page(), BODY);
     assert!(matches!(waiting.await.expect("joined"), Told::Page(_)));
 }
 

@@ -92,8 +92,8 @@ impl Waiter {
         let chunk = self
             .flight
             .wait(|state| {
-                if let Some(End::Stored(page)) = &state.end {
-                    let rest = page.body.slice(read.min(page.body.len())..);
+                if let Some(End::Stored(_, body)) = &state.end {
+                    let rest = body.slice(read.min(body.len())..);
                     return Some(Ok((!rest.is_empty()).then_some(rest)));
                 }
                 let Some(at) = next.checked_sub(state.dropped) else { return Some(Err(Broken)) };
@@ -103,7 +103,7 @@ impl Waiter {
                 }
                 match state.end.as_ref()? {
                     End::Broken => Some(Err(Broken)),
-                    End::Stored(_) | End::Whole => Some(Ok(None)),
+                    End::Stored(..) | End::Whole => Some(Ok(None)),
                 }
             })
             .await?;

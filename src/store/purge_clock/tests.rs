@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Scheme;
+use crate::policy::encoding::{Coding, Representations};
 use crate::policy::key::KeyUri;
 use crate::policy::{Fields, Lifetime, PurgeMemo, Timestamp, Validators};
 use bytes::Bytes;
@@ -20,7 +21,7 @@ fn page(host: &str, path: &str, query: Option<&str>, tags: &[&str], purge_seq: P
         key: Key::of(KeyUri { scheme: Scheme::Http, host, path, query }),
         status: StatusCode::OK,
         fields: Fields::new(),
-        body: Bytes::new(),
+        representations: Representations::only(Coding::Identity, None, Bytes::new()),
         lifetime: Lifetime {
             born: now,
             fresh_until: now,

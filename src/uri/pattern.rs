@@ -1,23 +1,23 @@
 //! One pattern of a route: `/products/{id}`, `/docs/{*path}`. Literals are brought into the normal
 //! form of paths, so `/café` in the file takes `/caf%C3%A9`.
 
-use super::super::percent::{self, Component, Encoding};
+use super::percent::{self, Component, Encoding};
 use std::sync::Arc;
 
 /// A valid pattern.
 #[derive(Clone, Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     /// `matchit`'s spelling with all parameter names alike.
     shape: String,
     rank: Rank,
 }
 
 /// How specific a pattern is, segment by segment; less is more specific.
-pub(super) type Rank = Arc<[Kind]>;
+pub(crate) type Rank = Arc<[Kind]>;
 
 /// What a segment takes; the order is the precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Literal,
     Parameter,
     CatchAll,
@@ -28,7 +28,7 @@ const MAX_PARAMETERS: usize = 25;
 
 impl Pattern {
     /// Reads a pattern; the error says what is wrong with it.
-    pub(super) fn parse(raw: &str) -> Result<Pattern, &'static str> {
+    pub(crate) fn parse(raw: &str) -> Result<Pattern, &'static str> {
         let segments = raw.strip_prefix('/').ok_or("does not begin with `/`")?;
         let mut shape = String::with_capacity(raw.len());
         let mut rank = Vec::new();
@@ -52,21 +52,21 @@ impl Pattern {
     }
 
     /// What tells the pattern from others: two with one shape take the same paths.
-    pub(super) fn shape(&self) -> &str {
+    pub(crate) fn shape(&self) -> &str {
         &self.shape
     }
 
-    pub(super) fn rank(&self) -> &Rank {
+    pub(crate) fn rank(&self) -> &Rank {
         &self.rank
     }
 
     /// How many segments stand in front of the catch-all.
-    pub(super) fn catch_all_depth(&self) -> Option<usize> {
+    pub(crate) fn catch_all_depth(&self) -> Option<usize> {
         (self.rank.last() == Some(&Kind::CatchAll)).then(|| self.rank.len() - 1)
     }
 
     /// All that `matchit` has to know: its catch-all takes at least one character, ours nothing too.
-    pub(super) fn spellings(&self) -> Vec<String> {
+    pub(crate) fn spellings(&self) -> Vec<String> {
         let mut spellings = vec![self.shape.clone()];
         if let Some(with_slash) = self.shape.strip_suffix("{*rest}") {
             spellings.push(with_slash.to_owned());
