@@ -217,18 +217,18 @@ impl Store {
 
     /// Makes every stored page of one URI void, in all variants, and every render of it that has
     /// started (RFC 9111 §4.4).
-    pub(crate) fn invalidate(&self, uri_hash: u64) {
-        self.clock.invalidate(uri_hash);
+    pub(crate) fn invalidate(&self, uri_hash: u64) -> PurgeSeq {
+        self.clock.invalidate(uri_hash)
     }
 
     /// The same for all URIs of a path of one host, in the mode that a route names.
-    pub(crate) fn invalidate_path(&self, host: &str, path: &str, mode: PurgeMode) {
-        self.clock.invalidate_path(host, path, mode);
+    pub(crate) fn invalidate_path(&self, host: &str, path: &str, mode: PurgeMode) -> PurgeSeq {
+        self.clock.invalidate_path(host, path, mode)
     }
 
     /// The same for everything with a tag.
-    pub(crate) fn invalidate_tag(&self, tag: &str, mode: PurgeMode) {
-        self.clock.invalidate_tag(tag, mode);
+    pub(crate) fn invalidate_tag(&self, tag: &str, mode: PurgeMode) -> PurgeSeq {
+        self.clock.invalidate_tag(tag, mode)
     }
 
     /// Applies a changed bound on purge rules; the oldest ones give way.

@@ -15,6 +15,7 @@ mod scenarios {
     mod cookies;
     mod dashboard;
     mod disconnect;
+    mod disk;
     mod draft;
     mod explain;
     mod failures;

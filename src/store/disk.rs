@@ -19,13 +19,12 @@ pub use directory::Locked;
 pub(super) use fetch::Fetched;
 
 use super::clock::Clock;
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::memory::Entry;
 use super::purge_clock::PurgeClock;
 use crate::config;
 use crate::metrics::{self, DiskDrop};
 use crate::policy::Key;
-use directory::Directory;
 use fetch::Reads;
 use index::{Index, Place};
 use log::IsPopular;

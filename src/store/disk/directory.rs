@@ -43,7 +43,7 @@ impl Directory {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut process = String::new();
-                let _ = lock.by_ref().take(20).read_to_string(&mut process);
+                let _ = Read::by_ref(&mut lock).take(20).read_to_string(&mut process);
                 let process = process.trim().to_owned();
                 return Err(Locked { path: path.display().to_string(), process }.into());
             }

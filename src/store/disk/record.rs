@@ -6,6 +6,7 @@
 //! is whole. Its key is compared by whoever asked: a name on disk is only a hash.
 
 use super::wall::{Wall, Written};
+use crate::policy::encoding::{Coding, Representation, Representations, State};
 use crate::policy::page::Validators;
 use crate::policy::vary::Selecting;
 use crate::policy::{Fields, Key, Lifetime, Page, PurgeMemo, PurgeSeq, Timestamp};
@@ -100,7 +101,7 @@ fn write_page(page: &Page, written: Written, out: &mut Vec<u8>) {
         out.put_text(name.as_str().as_bytes());
         out.put_text(value.as_bytes());
     }
-    out.extend_from_slice(&page.body);
+    write_representations(&page.representations, out);
 }
 
 fn read_page(key: Key, mut octets: Octets<'_>, record: &Bytes, wall: &Wall, now: Timestamp) -> Option<Page> {
@@ -115,21 +116,21 @@ fn read_page(key: Key, mut octets: Octets<'_>, record: &Bytes, wall: &Wall, now:
     let lifetime =
         Lifetime { born, fresh_until, while_revalidate_until, if_error_until, has_ttl: octets.flag()? };
     let purge_seq = PurgeSeq(octets.u64()?);
-    let mut validator = || match octets.maybe()? {
-        Some(value) => HeaderValue::from_bytes(value).ok().map(Some),
-        None => Some(None),
-    };
-    let origin_validators = Validators { etag: validator()?, last_modified: validator()? };
+    let origin_validators = Validators { etag: read_value(&mut octets)?, last_modified: read_value(&mut octets)? };
     let tags = octets.list(|one| Some(Box::from(std::str::from_utf8(one.text()?).ok()?)))?;
     let selecting = read_selecting(&mut octets)?;
     let unkeyed_vary = octets.list(read_name)?;
     let fields: Fields =
         octets.list(|one| Some((read_name(one)?, HeaderValue::from_bytes(one.text()?).ok()?)))?.into_iter().collect();
+    let representations = read_representations(&mut octets, record)?;
+    if !octets.is_empty() {
+        return None;
+    }
     Some(Page {
         key,
         status,
         fields,
-        body: record.slice_ref(octets.rest()),
+        representations,
         lifetime: wall.here(lifetime, written, now),
         origin_validators,
         tags: tags.into(),
@@ -138,6 +139,41 @@ fn read_page(key: Key, mut octets: Octets<'_>, record: &Bytes, wall: &Wall, now:
         selecting,
         unkeyed_vary: unkeyed_vary.into(),
     })
+}
+
+fn write_representations(representations: &Representations, out: &mut Vec<u8>) {
+    out.put_u8(representations.original().coding as u8);
+    out.put_u8(match representations.state() {
+        State::Fixed => 0,
+        State::Pending => 1,
+        State::Made => 2,
+    });
+    out.put_len(representations.all().len());
+    for one in representations.all() {
+        out.put_u8(one.coding as u8);
+        out.put_maybe(one.etag.as_ref().map(HeaderValue::as_bytes));
+        out.put_u64(one.len);
+        out.put_maybe(one.body.as_deref());
+    }
+}
+
+fn read_representations(octets: &mut Octets<'_>, record: &Bytes) -> Option<Representations> {
+    let original = read_coding(octets)?;
+    let state = match octets.u8()? {
+        0 => State::Fixed,
+        1 => State::Pending,
+        2 => State::Made,
+        _ => return None,
+    };
+    let list = octets.list(|one| {
+        Some(Representation {
+            coding: read_coding(one)?,
+            etag: read_value(one)?,
+            len: one.u64()?,
+            body: one.maybe()?.map(|body| record.slice_ref(body)),
+        })
+    })?;
+    Representations::from_parts(list, original, state)
 }
 
 fn write_selecting(selecting: &[Selecting], out: &mut Vec<u8>) {
@@ -151,6 +187,17 @@ fn write_selecting(selecting: &[Selecting], out: &mut Vec<u8>) {
 fn read_selecting(octets: &mut Octets<'_>) -> Option<Box<[Selecting]>> {
     let read = |one: &mut Octets<'_>| Some(Selecting { name: read_name(one)?, value: one.maybe()?.map(Box::from) });
     octets.list(read).map(Vec::into_boxed_slice)
+}
+
+fn read_coding(octets: &mut Octets<'_>) -> Option<Coding> {
+    Coding::ALL.get(usize::from(octets.u8()?)).copied()
+}
+
+fn read_value(octets: &mut Octets<'_>) -> Option<Option<HeaderValue>> {
+    match octets.maybe()? {
+        Some(value) => HeaderValue::from_bytes(value).ok().map(Some),
+        None => Some(None),
+    }
 }
 
 fn read_name(octets: &mut Octets<'_>) -> Option<HeaderName> {

@@ -142,11 +142,6 @@ impl Unwritten {
         }
     }
 
-    /// Whether nothing is left to be written.
-    pub(super) fn is_empty(&self) -> bool {
-        let inner = self.inner.lock();
-        inner.changes.is_empty() && inner.writing.is_empty()
-    }
 
     /// No more waiting: whoever writes is to come to an end.
     pub(super) fn close(&self) {

@@ -5,7 +5,7 @@
 use super::directory::{Directory, Locked, Refusal};
 use super::log::{self, PageLog};
 use super::unwritten::Change;
-use super::{OnLock, Phase, Shared, record, segment};
+use super::{OnLock, Phase, Shared, record};
 use crate::metrics::{DiskDrop, DiskFailure};
 use crate::policy::PurgeSeq;
 use crate::store::journal::{self, ClockState, Ours, Read, StoreId};
