@@ -47,7 +47,8 @@ impl ServeHttp for AdminApp {
         let answer = match body {
             Ok(body) => {
                 let (path, query, target) = (head.uri.path(), head.uri.query(), head.raw_path());
-                let request = Request { method: &head.method, path, query, target, headers: &head.headers, body: &body };
+                let request =
+                    Request { method: &head.method, path, query, target, headers: &head.headers, body: &body };
                 answer::answer(&request, self.token.as_deref(), &self.engine).await
             }
             Err(refusal) => refusal,

@@ -73,8 +73,8 @@ impl Disk {
             Ok(vector)
         };
         let reads = vector("breadbox_disk_reads_total", "Reads of pages from disk.", "result")?;
-        let dropped = vector("breadbox_disk_dropped_writes_total", "Pages that were not written to disk.", "reason")?;
-        let failures = vector("breadbox_disk_errors_total", "Errors of the disk tier.", "operation")?;
+        let dropped = vector("breadbox_disk_dropped_writes_total", "Pages that were not written to disk.", "kind")?;
+        let failures = vector("breadbox_disk_errors_total", "Errors of the disk tier.", "kind")?;
         let opts = HistogramOpts::new("breadbox_disk_read_seconds", "How long reading a page from disk takes.");
         let read_seconds = Histogram::with_opts(opts.buckets(READ_BOUNDS.to_vec()))?;
         registry.register(Box::new(read_seconds.clone()))?;
@@ -89,8 +89,8 @@ impl Disk {
             reads: ["hit", "miss", "corrupt", "error"].map(|result| reads.with_label_values(&[result])),
             read_seconds,
             writes: counter("breadbox_disk_writes_total", "Pages written to disk.")?,
-            dropped: ["full", "too_large"].map(|reason| dropped.with_label_values(&[reason])),
-            failures: ["open", "read", "write"].map(|operation| failures.with_label_values(&[operation])),
+            dropped: ["full", "too_large"].map(|kind| dropped.with_label_values(&[kind])),
+            failures: ["open", "read", "write"].map(|kind| failures.with_label_values(&[kind])),
             evictions: counter("breadbox_disk_evictions_total", "Pages that left the disk to make room for others.")?,
             recovery,
             trouble,

@@ -132,7 +132,8 @@ impl Journal {
                 Standing::Kept(at) => *at >= sequence.0,
                 Standing::Awaited => false,
             });
-            let Ok(Ok(settled)) = tokio::time::timeout_at(deadline, settled).await.map(|one| one.map(|one| one.clone()))
+            let Ok(Ok(settled)) =
+                tokio::time::timeout_at(deadline, settled).await.map(|one| one.map(|one| one.clone()))
             else {
                 return Err(NotWrittenDown("the disk does not answer".into()));
             };

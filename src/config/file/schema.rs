@@ -64,8 +64,7 @@ pub(super) const ORIGIN: Section = Section {
     later: &["health_check", "health_checks"],
 };
 
-pub(super) const STORE: Section =
-    Section { path: "store", keys: &["memory", "max_page", "disk"], later: &["shared"] };
+pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page", "disk"], later: &["shared"] };
 
 pub(super) const DISK: Section =
     Section { path: "store.disk", keys: &["path", "capacity", "unwritten", "flush_timeout"], later: &[] };
@@ -114,8 +113,22 @@ pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["heade
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
-const ALL: [&Section; 14] =
-    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &DISK, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS];
+const ALL: [&Section; 14] = [
+    &FILE,
+    &LISTENER,
+    &LIMITS,
+    &ADMIN,
+    &ORIGIN,
+    &STORE,
+    &DISK,
+    &ROUTE,
+    &REVALIDATE,
+    &STALE,
+    &VARY,
+    &BYPASS,
+    &DRAFT,
+    &TAGS,
+];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
 pub fn known_keys() -> Vec<String> {

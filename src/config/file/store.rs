@@ -35,11 +35,8 @@ fn disk(at: &At<'_>, max_page: usize) -> Option<Disk> {
         if text.is_empty() { Err(missing()) } else { Ok(at.cx.resolve(text)) }
     });
     let capacity_at = keys.key("capacity");
-    let capacity = if capacity_at.is_set() {
-        capacity_at.some_size(4 << 20..=1 << 46)
-    } else {
-        capacity_at.need(|_| Ok(0))
-    };
+    let capacity =
+        if capacity_at.is_set() { capacity_at.some_size(4 << 20..=1 << 46) } else { capacity_at.need(|_| Ok(0)) };
     let unwritten = keys.key("unwritten").size(UNWRITTEN, 1 << 20..=1 << 40);
     let flush_timeout = keys.key("flush_timeout").duration(Duration::from_secs(10), MILLISECOND..=DAY);
     let capacity = capacity? as u64;

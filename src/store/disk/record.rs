@@ -113,8 +113,7 @@ fn read_page(key: Key, mut octets: Octets<'_>, record: &Bytes, wall: &Wall, now:
     let status = StatusCode::from_u16(octets.u16()?).ok()?;
     let mut point = || octets.u64().map(Timestamp::from_millis);
     let (born, fresh_until, while_revalidate_until, if_error_until) = (point()?, point()?, point()?, point()?);
-    let lifetime =
-        Lifetime { born, fresh_until, while_revalidate_until, if_error_until, has_ttl: octets.flag()? };
+    let lifetime = Lifetime { born, fresh_until, while_revalidate_until, if_error_until, has_ttl: octets.flag()? };
     let purge_seq = PurgeSeq(octets.u64()?);
     let origin_validators = Validators { etag: read_value(&mut octets)?, last_modified: read_value(&mut octets)? };
     let tags = octets.list(|one| Some(Box::from(std::str::from_utf8(one.text()?).ok()?)))?;

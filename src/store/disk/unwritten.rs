@@ -142,7 +142,6 @@ impl Unwritten {
         }
     }
 
-
     /// No more waiting: whoever writes is to come to an end.
     pub(super) fn close(&self) {
         self.inner.lock().closing = true;

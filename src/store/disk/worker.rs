@@ -83,8 +83,7 @@ impl Worker {
     /// Starts the thread.
     pub(super) fn start(shared: Arc<Shared>, first: First) {
         let First { directory, store, known, waiting, trouble } = first;
-        let mut worker =
-            Worker { shared, directory, store, known, waiting, failing: false, since: Instant::now() };
+        let mut worker = Worker { shared, directory, store, known, waiting, failing: false, since: Instant::now() };
         let run = move || {
             if let Some(trouble) = trouble {
                 worker.down(DiskFailure::Open, &trouble);
@@ -306,4 +305,3 @@ impl Worker {
         }
     }
 }
-

@@ -218,7 +218,8 @@ fn whole(journal: &[u8]) -> Option<(StoreId, ClockState)> {
 /// Whether this is what a write that was cut short leaves behind: an entry with less behind its length
 /// than it says, or nothing but zeros.
 fn is_unfinished(rest: &[u8]) -> bool {
-    let cut = rest.len() < FRAME || read_length(&mut Octets::new(rest)).is_some_and(|length| rest.len() - FRAME < length);
+    let cut =
+        rest.len() < FRAME || read_length(&mut Octets::new(rest)).is_some_and(|length| rest.len() - FRAME < length);
     cut || rest.iter().all(|octet| *octet == 0)
 }
 

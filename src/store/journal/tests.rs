@@ -1,3 +1,5 @@
+//! The journal as a file that people wait for.
+
 use super::*;
 use crate::config::PurgeMode;
 use parking_lot::RwLock;

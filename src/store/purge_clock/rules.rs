@@ -24,7 +24,6 @@ pub(super) struct Rules {
     merged: u64,
 }
 
-
 impl Mark {
     fn says(self, seq: PurgeSeq) -> Standing {
         if self.delete > seq.0 {

@@ -1,3 +1,5 @@
+//! The page log on a real disk: what is kept, what leaves, what comes back.
+
 use super::super::wall::Wall;
 use super::*;
 use crate::config::Scheme;

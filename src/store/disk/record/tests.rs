@@ -1,3 +1,5 @@
+//! Records there and back, and what is no record.
+
 use super::*;
 use crate::config::Scheme;
 use crate::policy::key::KeyUri;
@@ -7,7 +9,8 @@ use proptest::prelude::*;
 /// Everything of a page but its memo and its demand, which are not written.
 fn shown(page: &Page) -> String {
     let Page { key, status, fields, representations, lifetime, origin_validators, tags, purge_seq, .. } = page;
-    let bodies: Vec<_> = representations.all().iter().map(|r| (r.coding, r.etag.clone(), r.len, r.body.clone())).collect();
+    let bodies: Vec<_> =
+        representations.all().iter().map(|r| (r.coding, r.etag.clone(), r.len, r.body.clone())).collect();
     let how = (representations.original().coding, representations.state());
     format!(
         "{key:?} {status} {fields:?} {bodies:?} {how:?} {lifetime:?} {origin_validators:?} {tags:?} {purge_seq:?} {:?} {:?}",
@@ -25,8 +28,10 @@ fn value(text: &str) -> HeaderValue {
 
 fn page(path: &str, body: &[u8], tags: &[String], etag: Option<&str>) -> Page {
     let body = Bytes::copy_from_slice(body);
-    let coded = Representation { coding: Coding::Gzip, etag: Some(value("\"x-gzip\"")), len: 3, body: Some("zip".into()) };
-    let plain = Representation { coding: Coding::Identity, etag: etag.map(value), len: body.len() as u64, body: Some(body) };
+    let coded =
+        Representation { coding: Coding::Gzip, etag: Some(value("\"x-gzip\"")), len: 3, body: Some("zip".into()) };
+    let plain =
+        Representation { coding: Coding::Identity, etag: etag.map(value), len: body.len() as u64, body: Some(body) };
     Page {
         key: key(path, Some("a=1")).with_variant(b"de"),
         status: StatusCode::NOT_FOUND,
@@ -68,7 +73,8 @@ fn wall() -> &'static Wall {
 fn variants_come_back_in_their_order() {
     let base = key("/p", None);
     let list = ["de", "fr"].map(|language| {
-        let selecting = Selecting { name: HeaderName::from_static("accept-language"), value: Some(language.as_bytes().into()) };
+        let selecting =
+            Selecting { name: HeaderName::from_static("accept-language"), value: Some(language.as_bytes().into()) };
         (base.with_variant(language.as_bytes()), Box::from([selecting]))
     });
     let entry = Entry::Variants(Arc::new(Variants::from(list.to_vec())));

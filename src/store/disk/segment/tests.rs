@@ -1,3 +1,5 @@
+//! Files of records, whole and damaged.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! What waits to be written, and what is known of it.
+
 use super::*;
 use crate::config::Scheme;
 use crate::policy::key::KeyUri;

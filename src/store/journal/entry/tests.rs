@@ -1,3 +1,5 @@
+//! The journal as octets, whole, cut off and changed.
+
 use super::*;
 use proptest::prelude::*;
 

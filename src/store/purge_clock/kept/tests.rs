@@ -1,3 +1,5 @@
+//! The clock across restarts and from one process to the next.
+
 use super::super::tests::{clock, page};
 use super::*;
 use crate::config::PurgeMode;
