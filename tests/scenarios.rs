@@ -23,12 +23,14 @@ mod scenarios {
     mod hosts;
     mod interim;
     mod limits;
+    mod logs;
     mod memory;
     mod origin_down;
     mod paths;
     mod purge;
     mod purge_foreign;
     mod query;
+    mod request_id;
     mod revalidation;
     mod rfc9111;
     mod rfc9111_fields;

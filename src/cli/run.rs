@@ -78,8 +78,8 @@ fn origin_url(text: &str) -> Result<String, String> {
 
 /// Serves `config` until it is told to stop.
 pub(super) fn serve(config: Config, notices: Notices) -> anyhow::Result<()> {
-    telemetry::start()?;
-    Ok(Server::new(config, notices).run()?)
+    let telemetry = telemetry::start(&config.log)?;
+    Ok(Server::new(config, notices, telemetry).run()?)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
+use crate::telemetry::Telemetry;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::l4::stream::Stream;
 use pingora::proxy::HttpProxy;
@@ -53,12 +54,13 @@ pub(crate) enum ServerError {
 pub(crate) struct Server {
     config: Arc<Config>,
     notices: Notices,
+    telemetry: Telemetry,
 }
 
 impl Server {
     /// Serves this configuration.
-    pub(crate) fn new(config: Config, notices: Notices) -> Self {
-        Server { config: Arc::new(config), notices }
+    pub(crate) fn new(config: Config, notices: Notices, telemetry: Telemetry) -> Self {
+        Server { config: Arc::new(config), notices, telemetry }
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
@@ -85,6 +87,7 @@ impl Server {
         let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
         let engine = Engine::open(setup, OnLock::Refuse)?;
         observe(&engine, &metrics);
+        metrics.observe_log(self.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
         let (stop, stopping) = watch::channel(false);
@@ -109,6 +112,8 @@ impl Server {
                 .push(tokio::spawn(front::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
         }
         let (socket, address) = bind(config.admin.address)?;
+        // Before anybody can hear of the admin listener, so that nobody is told that it still starts.
+        metrics.health().enter(crate::metrics::Phase::Running);
         announce("admin", address);
         let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
         let admin_stop = stopping.clone();
@@ -116,7 +121,6 @@ impl Server {
             let (app, stopping) = (Arc::clone(&app), admin_stop.clone());
             tokio::spawn(async move { front::serve(&app, stream, &ADMIN_LIMITS, &stopping).await });
         }));
-        metrics.health().enter(crate::metrics::Phase::Running);
 
         let name = signals.stop().await;
         tracing::info!(signal = name, open = connections.open(), "stopping");

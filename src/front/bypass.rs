@@ -10,6 +10,7 @@ use crate::policy::forwarded;
 use crate::policy::hop_by_hop;
 use crate::policy::outcome::Served;
 use crate::policy::parameters;
+use crate::policy::request_id::REQUEST_ID;
 use crate::policy::target::Target;
 use crate::render::origin::OriginClient;
 use crate::render::{Engine, is_html};
@@ -19,7 +20,7 @@ use pingora::proxy::{FailToProxy, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{ErrorSource, ErrorType};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What clients are told to wait when the origin failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -37,6 +38,7 @@ fn plan(ctx: &Ctx) -> pingora::Result<&Forward> {
 pub(super) async fn peer(session: &Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
     let setup = Arc::clone(&ctx.setup);
     let origin = plan(ctx)?.origin;
+    ctx.asked.get_or_insert_with(Instant::now);
     let client = &setup.origins[origin.0].client;
     let turn = ctx.turn.get_or_insert_with(|| client.turn());
     let mut peer = client
@@ -72,7 +74,7 @@ pub(super) fn after_failed_connect(ctx: &mut Ctx, mut error: Box<pingora::Error>
     error
 }
 
-/// Sets the forwarding fields; everything else goes as it came.
+/// Sets the forwarding fields and the request's name; everything else goes as it came.
 pub(super) fn prepare_request(incoming: &Incoming<'_>, request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result<()> {
     let forward = plan(ctx)?;
     let changes = forwarded::bypass_fields(&ctx.setup.config, &forward.plan, incoming);
@@ -82,11 +84,12 @@ pub(super) fn prepare_request(incoming: &Incoming<'_>, request: &mut RequestHead
     for (name, value) in changes.set {
         request.insert_header(name, value)?;
     }
+    request.insert_header(REQUEST_ID, ctx.id.header_value())?;
     Ok(())
 }
 
-/// Appends `Cache-Status`; a successful unsafe request makes pages void (RFC 9111 §4.4), and the sequence of
-/// that has to be written down before the client hears of it.
+/// Appends `Cache-Status` and names the request; a successful unsafe request makes pages void (RFC 9111 §4.4),
+/// and the sequence of that has to be written down before the client hears of it.
 pub(super) fn finish_response(
     engine: &Engine,
     session: &Session,
@@ -103,13 +106,16 @@ pub(super) fn finish_response(
         return Ok(None);
     }
     ctx.status = response.status.as_u16();
+    ctx.origin_answered();
     let invalidated = invalidate(engine, session, response, ctx);
+    ctx.answers();
     if let (Some(head), Some(route)) = (ctx.forward.as_ref().and_then(|forward| forward.head.as_ref()), ctx.route) {
         head.settle(engine, ctx.setup.route(route), response.status, &response.headers);
     }
     suggest(session, response, ctx);
     let value = respond::cache_status_value(&ctx.outcome, ctx);
     response.append_header(HeaderName::from_static("cache-status"), value)?;
+    response.insert_header(REQUEST_ID, ctx.id.header_value())?;
     respond::keep_date(session, response);
     Ok(invalidated)
 }

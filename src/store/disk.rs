@@ -46,6 +46,17 @@ pub enum OnLock {
     Wait,
 }
 
+/// Whether something is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnDisk {
+    /// It is.
+    Yes,
+    /// It waits to be written.
+    Soon,
+    /// It is not.
+    No,
+}
+
 /// Whether pages can be read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -146,12 +157,12 @@ impl Disk {
         }
     }
 
-    /// Where something is kept under `key`: `None` where nothing is, as far as can be told without waiting.
-    pub(super) fn whereabouts(&self, key: &Key) -> Option<&'static str> {
+    /// Whether something is kept under `key`, as far as can be told without reading.
+    pub(super) fn has(&self, key: &Key) -> OnDisk {
         match self.shared.unwritten.get(key) {
-            Known::Kept(_) => Some("to be written to disk"),
-            Known::Removed => None,
-            Known::Nothing => self.shared.index.get(key.hash64()).map(|_| "on disk"),
+            Known::Kept(_) => OnDisk::Soon,
+            Known::Nothing if self.shared.index.get(key.hash64()).is_some() => OnDisk::Yes,
+            Known::Removed | Known::Nothing => OnDisk::No,
         }
     }
 

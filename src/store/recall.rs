@@ -1,12 +1,11 @@
 //! What memory has not and the disk may have: it is read, and kept in memory again unless something newer
 //! has come meanwhile.
 
-use super::disk::{Disk, Fetched};
+use super::disk::{Disk, Fetched, OnDisk};
 use super::memory::Entry;
 use super::{NotWrittenDown, Store};
-use crate::policy::{Key, Page, PurgeSeq};
+use crate::policy::{Key, PurgeSeq};
 use http::HeaderMap;
-use std::sync::Arc;
 
 /// A page may be rewritten while it is read; then it is read again, this often.
 const TRIES: usize = 3;
@@ -71,10 +70,16 @@ impl Store {
         }
     }
 
-    /// Where the page is, for people: in memory, on disk, or both.
-    pub(crate) fn whereabouts(&self, page: &Arc<Page>) -> String {
-        let memory = self.memory.get(&page.key).map(|_| "in memory");
-        let disk = self.disk.as_ref().and_then(|disk| disk.whereabouts(&page.key));
-        memory.into_iter().chain(disk).collect::<Vec<_>>().join(", ")
+    /// Where the page of this key is kept, for people.
+    pub(crate) fn whereabouts(&self, key: &Key) -> &'static str {
+        let disk = self.disk.as_ref().map_or(OnDisk::No, |disk| disk.has(key));
+        match (self.memory.get(key).is_some(), disk) {
+            (true, OnDisk::Yes) => "in memory and on disk",
+            (true, OnDisk::Soon) => "in memory, soon on disk",
+            (true, OnDisk::No) => "in memory",
+            (false, OnDisk::Yes) => "on disk",
+            (false, OnDisk::Soon) => "on its way to disk",
+            (false, OnDisk::No) => "nowhere",
+        }
     }
 }

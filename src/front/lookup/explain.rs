@@ -32,6 +32,7 @@ async fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Set
         verdict: lookup.decide(&seen, now),
         page: seen.page.as_deref(),
         void: void.as_deref(),
+        place: engine.store.whereabouts(&seen.flight),
         anonymous: lookup.route.cache.is_anonymous(),
         key_state: KeyState {
             uncacheable: engine.store.is_uncacheable(&seen.flight, now),
