@@ -3,13 +3,16 @@
 //! [`Engine`] is the whole of it: it knows the pages, the renders in flight, the origins and which
 //! keys back off. One render per key and purge sequence at a time; the flight map holds that.
 
+pub(crate) mod assets;
 pub mod backoff;
 mod complaints;
+mod deploys;
 mod failures;
 mod flight;
 mod gate;
 mod mishap;
 mod notices;
+mod order;
 pub mod origin;
 mod page;
 pub(crate) mod purged;
@@ -30,13 +33,14 @@ use crate::store::{Clock, Locked, OnLock, Store};
 use arc_swap::ArcSwap;
 use backoff::Backoff;
 use complaints::Complaints;
+use deploys::Deploys;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
 use scheduler::{Class, Scheduler};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 const FLIGHT_SHARDS: usize = 64;
 
@@ -73,6 +77,10 @@ pub struct Engine {
     flights: Vec<FlightShard>,
     /// Wakes whoever renders purged pages again.
     purged: Notify,
+    deploys: Deploys,
+    /// Pages whose assets are to be fetched, and where they wait until somebody does it.
+    asset_pages: mpsc::Sender<assets::Linking>,
+    asset_queue: Mutex<Option<assets::Queue>>,
     /// The last renders that failed.
     pub(crate) failures: Failures,
     clock: Clock,
@@ -159,11 +167,15 @@ impl Engine {
     }
 
     fn with_store(setup: Setup, store: Store, clock: Clock) -> Arc<Self> {
+        let (asset_pages, asset_queue) = assets::queue();
         Arc::new(Engine {
             store,
             backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),
+            deploys: Deploys::new(setup.config.deploys.first.clone()),
+            asset_pages,
+            asset_queue: Mutex::new(Some(asset_queue)),
             failures: Failures::default(),
             clock,
             setup: ArcSwap::from_pointee(setup),

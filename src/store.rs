@@ -241,6 +241,16 @@ impl Store {
         self.clock.purge(rules, mode)
     }
 
+    /// Lets every page and every render that has started be of an earlier build of the origin than this one.
+    pub(crate) fn deploy(&self, id: &str) -> PurgeSeq {
+        self.clock.deploy(id)
+    }
+
+    /// The last build that was deployed.
+    pub(crate) fn build(&self) -> Option<Box<str>> {
+        self.clock.deployed().map(|(id, _)| id)
+    }
+
     /// How a page stands after the purges since its render.
     pub(crate) fn standing(&self, page: &Page) -> Standing {
         self.clock.standing(page)

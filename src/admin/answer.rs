@@ -2,7 +2,7 @@
 //! Every answer is `no-store` and none holds anything of the request.
 
 use super::auth::{Access, access, access_by_key};
-use super::{dashboard, draft, explain, purge, status};
+use super::{dashboard, deploy, draft, explain, purge, status};
 use crate::metrics::{self, Health, Phase};
 use crate::policy::purge::foreign;
 use crate::render::Engine;
@@ -27,6 +27,7 @@ and with the token:
   GET /-/explain?url= what would become of a request, and why
   GET /-/status.json  the numbers with the paths of pages
   POST /-/purge       purges pages: {\"path\"|\"prefix\"|\"tag\"|\"host\": …} or {\"all\": true}, \"mode\": \"stale\"|\"delete\"
+  POST /-/deploy      {\"id\": …}: this build of the origin runs now; pages of others are rendered again
   POST /-/draft       makes a cookie with which drafts are seen
   PURGE, BAN          as publishing software sends them
 ";
@@ -88,9 +89,10 @@ async fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> An
         "/-/explain" if is_read(request.method) => explain::answer(request, engine).await,
         "/-/status.json" if is_read(request.method) => Answer::json(&status::of(engine, status::Detail::Paths)),
         "/-/purge" if is_post => purge::purge(request.body, engine).await,
+        "/-/deploy" if is_post => deploy::deploy(request.body, engine).await,
         "/-/draft" if is_post => draft::draft(request.body, token, engine.now()),
         "/-/explain" | "/-/status.json" => Answer::only("GET, HEAD"),
-        "/-/purge" | "/-/draft" => Answer::only("POST"),
+        "/-/purge" | "/-/deploy" | "/-/draft" => Answer::only("POST"),
         _ => Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
     }
 }

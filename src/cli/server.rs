@@ -5,6 +5,7 @@ use crate::admin::AdminApp;
 use crate::config::{Config, Limits};
 use crate::front::{self, Connections, Proxy};
 use crate::metrics::Metrics;
+use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::OnLock;
@@ -90,6 +91,7 @@ impl Server {
         metrics.observe_log(self.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
+        tokio::spawn(fetch_assets(Arc::clone(&engine)));
         let (stop, stopping) = watch::channel(false);
         let connections = Arc::new(Connections::default());
         let mut signals = Signals::new()?;

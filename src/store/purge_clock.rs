@@ -39,6 +39,8 @@ pub struct PurgeClock {
     sequence: AtomicU64,
     /// The sequence of the newest rule.
     newest_rule: AtomicU64,
+    /// The sequence of the last deploy.
+    deploy: AtomicU64,
     /// The sequence of the newest rule that names a tag.
     newest_tag: AtomicU64,
     /// What operators purged.
@@ -47,8 +49,8 @@ pub struct PurgeClock {
     written: RwLock<Rules>,
     /// Of each slot: the newest sequence, and whether pages are deleted by it, in its lowest bit.
     slots: Box<[AtomicU64]>,
-    /// The generation of the origin's build, and the sequence since which it is in force.
-    deploy: RwLock<Option<(Box<str>, PurgeSeq)>>,
+    /// The build that was deployed then.
+    build: RwLock<Option<Box<str>>>,
     /// Where it is written down.
     journal: Arc<Journal>,
     /// Held by whoever purges, so that sequences are shown in their order; the sequence up to which another
@@ -67,11 +69,12 @@ impl PurgeClock {
         PurgeClock {
             sequence: AtomicU64::new(0),
             newest_rule: AtomicU64::new(0),
+            deploy: AtomicU64::new(0),
             newest_tag: AtomicU64::new(0),
             rules: RwLock::new(Rules::new(max_rules)),
             written: RwLock::new(Rules::new(WRITTEN_TAGS)),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
-            deploy: RwLock::new(None),
+            build: RwLock::new(None),
             journal,
             writer: Mutex::new(0),
         }
@@ -153,18 +156,22 @@ impl PurgeClock {
         sequence
     }
 
-    /// A new generation of the origin's build: pages whose renders took an earlier sequence are of an older
-    /// one. It is written down like a purge.
+    /// Lets everything whose render took its sequence before this call be of an earlier build than this one.
+    /// It is written down like a purge.
     pub fn deploy(&self, id: &str) -> PurgeSeq {
         let _writer = self.writer.lock();
-        let sequence = self.show(|next| *self.deploy.write() = Some((id.into(), PurgeSeq(next))));
+        let sequence = self.show(|next| {
+            *self.build.write() = Some(id.into());
+            self.deploy.store(next, Ordering::SeqCst);
+        });
         self.journal.add(sequence.0, &Change::Deploy(id.into()));
         sequence
     }
 
-    /// The last generation that was deployed, and the sequence since which it is in force.
+    /// The last build that was deployed, and the sequence since when.
     pub fn deployed(&self) -> Option<(Box<str>, PurgeSeq)> {
-        self.deploy.read().clone()
+        let build = self.build.read();
+        build.clone().map(|id| (id, PurgeSeq(self.deploy.load(Ordering::SeqCst))))
     }
 
     /// Writes something down under the next sequence and only then lets the sequence be seen: whoever
@@ -184,7 +191,7 @@ impl PurgeClock {
         if compared >= now {
             return known;
         }
-        let mut standing = known.max(self.slots_say(&page.key, page.purge_seq));
+        let mut standing = known.max(self.deploy_says(page.purge_seq)).max(self.slots_say(&page.key, page.purge_seq));
         if self.newest_rule.load(Ordering::SeqCst) > compared.0 {
             let subject = Subject { uri: page.key.uri(), tags: &page.tags };
             standing = standing.max(self.rules_say(subject, page.purge_seq));
@@ -199,7 +206,7 @@ impl PurgeClock {
         if seq >= self.now() {
             return Standing::Fine;
         }
-        let mut standing = self.slots_say(key, seq);
+        let mut standing = self.deploy_says(seq).max(self.slots_say(key, seq));
         if self.newest_rule.load(Ordering::SeqCst) > seq.0 {
             standing = standing.max(self.rules_say(Subject { uri: key.uri(), tags: &[] }, seq));
         }
@@ -215,6 +222,10 @@ impl PurgeClock {
     /// Rules that had to merge into one that covers more, since the start.
     pub fn merged(&self) -> u64 {
         self.rules.read().merged()
+    }
+
+    fn deploy_says(&self, seq: PurgeSeq) -> Standing {
+        if self.deploy.load(Ordering::SeqCst) > seq.0 { Standing::Deployed } else { Standing::Fine }
     }
 
     fn rules_say(&self, subject: Subject<'_>, seq: PurgeSeq) -> Standing {

@@ -59,7 +59,7 @@ impl PurgeClock {
             purged: self.rules.read().state(),
             written: self.written.read().state(),
             slots: self.slots.iter().enumerate().filter_map(slot).collect(),
-            deploy: self.deploy.read().clone().map(|(id, since)| (id, since.0)),
+            deploy: self.deployed().map(|(id, since)| (id, since.0)),
         }
     }
 
@@ -74,12 +74,11 @@ impl PurgeClock {
             let newest = renewed(*sequence).max(word >> 1);
             slot.store(newest << 1 | word & 1 | u64::from(*deletes), Ordering::SeqCst);
         }
-        if let Some((id, since)) = &state.deploy {
-            let mut deploy = self.deploy.write();
-            let since = PurgeSeq(renewed(*since));
-            if deploy.as_ref().is_none_or(|(_, there)| *there <= since) {
-                *deploy = Some((id.clone(), since));
-            }
+        if let Some((id, since)) = &state.deploy
+            && renewed(*since) >= self.deploy.load(Ordering::SeqCst)
+        {
+            *self.build.write() = Some(id.clone());
+            self.deploy.store(renewed(*since), Ordering::SeqCst);
         }
         // Every page is compared again. Which rules name a tag is not written down.
         self.newest_rule.store(now, Ordering::SeqCst);
