@@ -45,12 +45,15 @@ impl ServeHttp for AdminApp {
         session.set_write_timeout(Some(IO_TIMEOUT));
         let body = read_body(session).await;
         let head = session.req_header();
-        let request = |body: &[u8]| {
-            let (path, query, target) = (head.uri.path(), head.uri.query(), head.raw_path());
-            let request = Request { method: &head.method, path, query, target, headers: &head.headers, body };
-            answer::answer(&request, self.token.as_deref(), &self.engine)
+        let answer = match body {
+            Ok(body) => {
+                let (path, query, target) = (head.uri.path(), head.uri.query(), head.raw_path());
+                let request =
+                    Request { method: &head.method, path, query, target, headers: &head.headers, body: &body };
+                answer::answer(&request, self.token.as_deref(), &self.engine).await
+            }
+            Err(refusal) => refusal,
         };
-        let answer = body.map_or_else(|refusal| refusal, |body| request(&body));
         answer.into_response(&head.method)
     }
 }

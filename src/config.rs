@@ -236,6 +236,21 @@ pub struct Store {
     pub memory: usize,
     /// Bytes of the largest page that is stored. Default 8 MiB.
     pub max_page: usize,
+    /// Where pages are kept across restarts; by default nowhere.
+    pub disk: Option<Disk>,
+}
+
+/// Where pages are kept across restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// A directory of its own for each process; made if it is not there.
+    pub path: PathBuf,
+    /// Bytes that the files of pages may take.
+    pub capacity: u64,
+    /// Bytes of pages that may wait to be written. Default 64 MiB.
+    pub unwritten: usize,
+    /// How long writing what is left may take at the end of the process. Default 10 s.
+    pub flush_timeout: Duration,
 }
 
 impl Config {

@@ -6,6 +6,7 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod disk;
 mod encodings;
 mod fallbacks;
 mod family;
@@ -22,6 +23,7 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use disk::{Disk, DiskDrop, DiskFailure, DiskRead};
 pub use encodings::EncodingResult;
 pub use fallbacks::PollEnd;
 pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
@@ -56,6 +58,7 @@ pub struct Metrics {
     requests: Requests,
     renders: Renders,
     observed: Observed,
+    disk: Disk,
     health: Health,
     /// By listener.
     connections: Vec<IntGauge>,
@@ -106,11 +109,13 @@ impl Metrics {
         register_start(&registry)?;
         let connections =
             renders::gauges(&registry, "breadbox_connections", "Connections of clients that are open.", "listener")?;
+        let health = Health::new(&names.origins);
         let metrics = Metrics {
             requests,
             renders: Renders::new(names, &registry)?,
             observed,
-            health: Health::new(&names.origins),
+            disk: Disk::new(&registry, health.disk_trouble())?,
+            health,
             connections: names.listeners.iter().map(|name| connections.with_label_values(&[name])).collect(),
             listeners: names.listeners.clone(),
             handshakes: Handshakes::new(&registry)?,
@@ -299,6 +304,11 @@ impl Metrics {
     /// Where the number of keys that back off comes from; asked at every scrape.
     pub fn observe_backoff_keys(&self, source: impl Fn() -> u64 + Send + 'static) {
         self.observed.set_backoff_keys(Box::new(source));
+    }
+
+    /// The series of the disk tier.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Where the number of log lines that were dropped comes from; asked at every scrape.

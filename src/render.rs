@@ -34,7 +34,7 @@ use crate::metrics::{Metrics, StoreReading};
 use crate::policy::explain::RenderUnderWay;
 use crate::policy::route::{RouteError, RouteTable};
 use crate::policy::{Key, Page, Standing, Timestamp};
-use crate::store::Store;
+use crate::store::{Clock, Locked, OnLock, Store};
 use arc_swap::ArcSwap;
 use backoff::Backoff;
 use complaints::Complaints;
@@ -47,7 +47,6 @@ use preloads::Preloads;
 use scheduler::{Class, Scheduler};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 const FLIGHT_SHARDS: usize = 64;
@@ -96,13 +95,6 @@ pub struct Engine {
     pub(crate) awaited: Awaited,
     pub(crate) preloads: Preloads,
     clock: Clock,
-}
-
-/// Wall-clock time that never jumps: taken once, then counted monotonically.
-#[derive(Debug)]
-struct Clock {
-    started: Timestamp,
-    since: Instant,
 }
 
 /// What a render is to do.
@@ -168,11 +160,27 @@ impl OriginState {
 }
 
 impl Engine {
-    /// An engine with an empty store.
+    /// An engine with an empty store in memory.
     pub fn new(setup: Setup) -> Arc<Self> {
+        let store = Store::new(&setup.config.store, &setup.config.purging);
+        Engine::with_store(setup, store, Clock::start())
+    }
+
+    /// An engine with the store that the configuration names, disk included.
+    ///
+    /// # Errors
+    /// When another process uses the disk tier's directory, unless it is waited for.
+    pub fn open(setup: Setup, on_lock: OnLock) -> Result<Arc<Self>, Locked> {
+        let clock = Clock::start();
+        let (config, series) = (&setup.config, setup.metrics.disk().clone());
+        let store = Store::open(&config.store, &config.purging, on_lock, series, clock)?;
+        Ok(Engine::with_store(setup, store, clock))
+    }
+
+    fn with_store(setup: Setup, store: Store, clock: Clock) -> Arc<Self> {
         let (asset_pages, asset_queue) = assets::queue();
         Arc::new(Engine {
-            store: Store::new(&setup.config.store, &setup.config.purging),
+            store,
             encoder: Encoder::new(setup.config.encoders),
             backoff: Backoff::new(setup.config.origins.len()),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
@@ -183,9 +191,15 @@ impl Engine {
             failures: Failures::default(),
             awaited: Awaited::new(setup.config.admin.token.as_deref()),
             preloads: Preloads::default(),
-            clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
+            clock,
             setup: ArcSwap::from_pointee(setup),
         })
+    }
+
+    /// Writes to disk what is not there yet and lets go of the disk tier's directory, within
+    /// `store.disk.flush_timeout`; memory serves on. What is purged afterwards is not written down.
+    pub async fn close_store(&self) {
+        self.store.close().await;
     }
 
     /// The configuration in force.
@@ -195,7 +209,7 @@ impl Engine {
 
     /// The time, read once per request at the edge.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.started.later(self.clock.since.elapsed())
+        self.clock.now()
     }
 
     /// Until when no render of this key is tried.

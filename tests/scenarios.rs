@@ -16,6 +16,7 @@ mod scenarios {
     mod dashboard;
     mod deploys;
     mod disconnect;
+    mod disk;
     mod draft;
     mod encodings;
     mod encodings_origin;

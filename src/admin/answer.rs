@@ -55,7 +55,7 @@ pub(super) struct Answer {
 }
 
 /// The answer to this request.
-pub(super) fn answer(request: &Request<'_>, token: Option<&str>, engine: &Arc<Engine>) -> Answer {
+pub(super) async fn answer(request: &Request<'_>, token: Option<&str>, engine: &Arc<Engine>) -> Answer {
     // Before anything else, so that without the token nobody learns what is there.
     let is_foreign = foreign::is_purge(request.method);
     if is_foreign || request.path == "/-" || request.path.starts_with("/-/") {
@@ -65,7 +65,7 @@ pub(super) fn answer(request: &Request<'_>, token: Option<&str>, engine: &Arc<En
             Access::Denied if by_key != Access::Granted => {
                 Answer { extra: vec![challenge()], ..Answer::text(StatusCode::UNAUTHORIZED, WRONG_TOKEN) }
             }
-            Access::Denied | Access::Granted => granted(request, token.unwrap_or_default(), engine),
+            Access::Denied | Access::Granted => granted(request, token.unwrap_or_default(), engine).await,
         };
     }
     let get: fn(&Arc<Engine>) -> Answer = match request.path {
@@ -80,16 +80,16 @@ pub(super) fn answer(request: &Request<'_>, token: Option<&str>, engine: &Arc<En
 }
 
 /// What needs the token and has it.
-fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> Answer {
+async fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> Answer {
     if foreign::is_purge(request.method) {
-        return purge::foreign(request, engine);
+        return purge::foreign(request, engine).await;
     }
     let is_post = request.method == Method::POST;
     match request.path {
-        "/-/explain" if is_read(request.method) => explain::answer(request, engine),
+        "/-/explain" if is_read(request.method) => explain::answer(request, engine).await,
         "/-/status.json" if is_read(request.method) => Answer::json(&status::of(engine, status::Detail::Paths)),
-        "/-/purge" if is_post => purge::purge(request.body, engine),
-        "/-/deploy" if is_post => deploy::deploy(request.body, engine),
+        "/-/purge" if is_post => purge::purge(request.body, engine).await,
+        "/-/deploy" if is_post => deploy::deploy(request.body, engine).await,
         "/-/draft" if is_post => draft::draft(request.body, token, engine.now()),
         "/-/explain" | "/-/status.json" => Answer::only("GET, HEAD"),
         "/-/purge" | "/-/deploy" | "/-/draft" => Answer::only("POST"),
@@ -132,6 +132,11 @@ impl Answer {
     /// For a request that cannot be carried out; `why` is a sentence.
     pub(super) fn bad(why: &str) -> Self {
         Answer { status: StatusCode::BAD_REQUEST, ..Answer::json(&json!({ "error": why })) }
+    }
+
+    /// For what cannot be done now; `why` is a sentence.
+    pub(super) fn unavailable(why: &str) -> Self {
+        Answer { status: StatusCode::SERVICE_UNAVAILABLE, ..Answer::json(&json!({ "error": why })) }
     }
 
     /// For a method that the path does not take.

@@ -9,6 +9,7 @@ use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
+use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
 use crate::telemetry::Telemetry;
 use pingora::apps::HttpServerApp;
@@ -50,6 +51,9 @@ pub(crate) enum ServerError {
     /// The routes contradict each other.
     #[error(transparent)]
     Routes(#[from] crate::policy::route::RouteError),
+    /// Another process has the directory of the disk tier.
+    #[error(transparent)]
+    Locked(#[from] crate::store::Locked),
     /// Threads or signal handlers cannot be had.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -89,7 +93,8 @@ impl Server {
             tracing::warn!("{warning}");
         }
         let metrics = Arc::new(Metrics::new(&config));
-        let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
+        let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
+        let engine = Engine::open(setup, OnLock::Refuse)?;
         observe(&engine, &metrics);
         metrics.observe_log(self.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
@@ -147,6 +152,8 @@ impl Server {
             proxy.http_cleanup().await;
         }
         finish(&connections, config.shutdown_timeout, &mut signals).await;
+        // Nobody renders any more.
+        engine.close_store().await;
         admin.abort();
         tracing::info!("stopped");
         Ok(())

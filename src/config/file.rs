@@ -25,14 +25,15 @@ mod patterns;
 mod purging;
 mod routes;
 mod schema;
+mod store;
 mod tracking;
 mod tree;
 
 pub use mistake::{ConfigError, Mistake};
 pub use schema::known_keys;
 
-use super::{Config, Crawlers, NamePatterns, Store};
-use cursor::{At, Context, Keys, count};
+use super::{Config, Crawlers, NamePatterns};
+use cursor::{At, Context, count};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -111,8 +112,8 @@ fn config(root: &At<'_>) -> Config {
         listeners,
         admin,
         origins,
-        store: store(&keys.key("store").section(&schema::STORE)),
         encoders: compression.encoders,
+        store: store::store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
         deploys: deploys::deploys(&keys),
         log: log::log(&keys.key("log")),
@@ -160,20 +161,4 @@ fn tracking(at: &At<'_>) -> NamePatterns {
 
 fn crawlers(at: &At<'_>) -> Crawlers {
     if at.is_set() { Crawlers::new(at.set(fallback::crawler)) } else { Crawlers::new(crawlers::SHIPPED) }
-}
-
-fn store(keys: &Keys<'_>) -> Store {
-    const MEMORY: usize = 512 << 20;
-    const MAX_PAGE: usize = 8 << 20;
-    let memory_at = keys.key("memory");
-    let some_memory = memory_at.some_size(1 << 20..=1 << 46);
-    let memory = some_memory.unwrap_or(MEMORY);
-    let max_page_at = keys.key("max_page");
-    let max_page = max_page_at.size(MAX_PAGE.min(memory), 1 << 10..=1 << 46);
-    let known = some_memory.is_some() || !memory_at.is_set();
-    if known && max_page > memory {
-        let problem = "is more than store.memory, so such a page could not be kept";
-        max_page_at.wrong(format!("{} {problem}", max_page_at.quoted()), "write less, or more memory");
-    }
-    Store { memory, max_page }
 }

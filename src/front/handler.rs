@@ -365,7 +365,11 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        bypass::finish_response(&self.engine, session, response, ctx)
+        if let Some(sequence) = bypass::finish_response(&self.engine, session, response, ctx)? {
+            // The origin has done what it was asked to, so the client hears of that whatever the disk does.
+            let _ = self.engine.store.written_down(sequence).await;
+        }
+        Ok(())
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {

@@ -77,7 +77,7 @@ impl<'a> Lookup<'a> {
             if turn > 0 {
                 ctx.now = self.engine.now();
             }
-            let seen = self.look();
+            let seen = self.look_everywhere(turn, ctx).await;
             let verdict = self.decide(&seen, ctx.now);
             let page = seen.page.clone();
             match (verdict, page) {
@@ -118,6 +118,20 @@ impl<'a> Lookup<'a> {
             }
         }
         Ok(Next::Forward(self.forward(ctx, BypassDetail::Uncacheable)))
+    }
+
+    /// In memory, and in the first turn on disk.
+    async fn look_everywhere(&self, turn: usize, ctx: &mut Ctx) -> Seen {
+        let seen = self.look();
+        if turn > 0 || seen.page.is_some() || !self.recall().await {
+            return seen;
+        }
+        ctx.now = self.engine.now();
+        self.look()
+    }
+
+    async fn recall(&self) -> bool {
+        self.engine.store.recall(&self.wanted.key, &self.headers).await
     }
 
     fn look(&self) -> Seen {

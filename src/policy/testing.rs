@@ -19,7 +19,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         listeners: vec![],
         admin: Admin { address: "127.0.0.1:9145".parse().unwrap(), token: None },
         origins: vec![Arc::new(origin())],
-        store: Store { memory: 1 << 20, max_page: 1 << 16 },
+        store: Store { memory: 1 << 20, max_page: 1 << 16, disk: None },
         encoders: Encoders { threads: std::num::NonZeroUsize::MIN, max_waiting: 1 },
         deploys: Deploys { first: None, refresh: std::num::NonZeroU32::MIN, immutable_assets: NamePatterns::default() },
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },

@@ -23,7 +23,17 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    fn weight(&self) -> usize {
+    /// Whether both are one and the same.
+    pub(super) fn is_same(&self, other: &Entry) -> bool {
+        match (self, other) {
+            (Entry::Page(one), Entry::Page(other)) => Arc::ptr_eq(one, other),
+            (Entry::Variants(one), Entry::Variants(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// Bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
         match self {
             Entry::Page(page) => page.weight(),
             Entry::Variants(variants) => variants.weight(),

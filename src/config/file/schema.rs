@@ -86,7 +86,10 @@ pub(super) const ORIGIN: Section = Section {
     later: &["health_check", "health_checks"],
 };
 
-pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page"], later: &["disk", "shared"] };
+pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page", "disk"], later: &["shared"] };
+
+pub(super) const DISK: Section =
+    Section { path: "store.disk", keys: &["path", "capacity", "unwritten", "flush_timeout"], later: &[] };
 
 pub(super) const COMPRESSION: Section = Section {
     path: "compression",
@@ -165,7 +168,7 @@ pub(super) const INVALIDATE: Section =
 pub(super) const PATHS: Section =
     Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
-const ALL: [&Section; 21] = [
+const ALL: [&Section; 22] = [
     &FILE,
     &LOG,
     &LISTENER,
@@ -173,6 +176,7 @@ const ALL: [&Section; 21] = [
     &ADMIN,
     &ORIGIN,
     &STORE,
+    &DISK,
     &ROUTE,
     &REVALIDATE,
     &STALE,

@@ -17,6 +17,8 @@ pub struct Facts<'a> {
     pub page: Option<&'a Page>,
     /// A page that a purge has made void.
     pub void: Option<&'a Page>,
+    /// Where the page is kept.
+    pub place: &'static str,
     /// Whether the route's renders are anonymous.
     pub anonymous: bool,
     /// What else the verdict went by.
@@ -105,6 +107,8 @@ pub struct EncodingState {
 pub struct PageState {
     /// What it may be used for.
     pub freshness: Freshness,
+    /// Where it is kept.
+    pub place: &'static str,
     /// Seconds.
     pub age: u64,
     /// Seconds; negative once it is stale. Nothing where it is kept until it is purged.
@@ -136,8 +140,8 @@ pub struct PageState {
 }
 
 pub(super) fn describe(facts: &Facts<'_>) -> State {
-    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts), facts.now));
-    let void = || facts.void.map(|page| of_page(page, Freshness::Void, facts.now));
+    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts), facts));
+    let void = || facts.void.map(|page| of_page(page, Freshness::Void, facts));
     let backing_off = facts.key_state.backing_off_until.filter(|until| facts.now < *until);
     State {
         page: page.or_else(void),
@@ -161,11 +165,13 @@ fn of_freshness(page: &Page, facts: &Facts<'_>) -> Freshness {
     }
 }
 
-fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
+fn of_page(page: &Page, freshness: Freshness, facts: &Facts<'_>) -> PageState {
+    let now = facts.now;
     let left = |until: Timestamp| (until != Timestamp::FOREVER).then(|| until.since(now).as_secs());
     let etag = page.fields.get(&ETAG).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     PageState {
         freshness,
+        place: facts.place,
         age: age(&page.lifetime, now),
         ttl: page.lifetime.has_ttl.then(|| ttl(&page.lifetime, now)),
         while_revalidate: left(page.lifetime.while_revalidate_until),
