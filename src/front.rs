@@ -18,5 +18,5 @@ mod tunnel;
 
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};
-pub(crate) use listen::{Connections, accept, bind};
+pub(crate) use listen::{Connections, LiveLimits, accept, bind};
 pub(crate) use lookup::explain;

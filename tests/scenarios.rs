@@ -28,6 +28,8 @@ mod scenarios {
     mod purge;
     mod purge_foreign;
     mod query;
+    mod reload;
+    mod reload_under_load;
     mod revalidation;
     mod rfc9111;
     mod rfc9111_fields;

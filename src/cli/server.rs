@@ -1,22 +1,27 @@
 //! Starting, serving and stopping: binds every listener, serves until a signal comes, then finishes
 //! what is in flight within `shutdown_timeout`.
 
+mod listeners;
+mod reload;
+mod signals;
+
 use crate::admin::AdminApp;
+use crate::admin::reload::Reloading;
 use crate::config::{Config, Limits};
-use crate::front::{self, Connections, Proxy};
-use crate::metrics::Metrics;
+use crate::front::{self, Connections, LiveLimits};
+use crate::metrics::{Metrics, Phase};
 use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
-use pingora::apps::HttpServerApp;
-use pingora::protocols::l4::stream::Stream;
-use pingora::proxy::HttpProxy;
-use pingora::server::ShutdownWatch;
+use listeners::Listeners;
+use signals::{Signals, Wish};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// What a client of the admin listener may do.
 const ADMIN_LIMITS: Limits = Limits {
@@ -45,16 +50,26 @@ pub(crate) enum ServerError {
     System(#[from] std::io::Error),
 }
 
+/// Where a configuration comes from, and so whether it can be read again.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// This file.
+    File(PathBuf),
+    /// The command line, or the program itself.
+    BuiltIn,
+}
+
 /// A configuration, ready to be served.
 pub(crate) struct Server {
     config: Arc<Config>,
     notices: Notices,
+    source: Source,
 }
 
 impl Server {
     /// Serves this configuration.
-    pub(crate) fn new(config: Config, notices: Notices) -> Self {
-        Server { config: Arc::new(config), notices }
+    pub(crate) fn new(config: Config, notices: Notices, source: Source) -> Self {
+        Server { config: Arc::new(config), notices, source }
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
@@ -73,61 +88,64 @@ impl Server {
     }
 
     async fn serve(self) -> Result<(), ServerError> {
+        let mut signals = Signals::new()?;
         let config = self.config;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        let prepared = listeners::prepare(&config, &[])?;
+        let admin_socket = bind(config.admin.address)?;
         let metrics = Arc::new(Metrics::new(&config));
         let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
         observe(&engine, &metrics);
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
-        let (stop, stopping) = watch::channel(false);
-        let connections = Arc::new(Connections::default());
-        let mut signals = Signals::new()?;
-        let mut proxies = Vec::new();
-        let mut accepting = Vec::new();
-        for (index, listener) in config.listeners.iter().enumerate() {
-            let (socket, address) = bind(listener.address)?;
-            let proxy = front::proxy(&engine, listener.limits.clone());
-            announce("public", address);
-            proxies.push(Arc::clone(&proxy));
-            let public = Public {
-                proxy,
-                limits: listener.limits.clone(),
-                connections: Arc::clone(&connections),
-                metrics: Arc::clone(&metrics),
-                stopping: stopping.clone(),
-                index,
-            };
-            accepting
-                .push(tokio::spawn(front::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
-        }
-        let (socket, address) = bind(config.admin.address)?;
-        announce("admin", address);
-        let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
-        let admin_stop = stopping.clone();
-        let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |stream, _| {
-            let (app, stopping) = (Arc::clone(&app), admin_stop.clone());
-            tokio::spawn(async move { front::serve(&app, stream, &ADMIN_LIMITS, &stopping).await });
-        }));
-        metrics.health().enter(crate::metrics::Phase::Running);
+        let mut listeners = Listeners::new(&engine);
+        listeners.become_those_of(&config, prepared);
+        let (reloading, mut reloads) = Reloading::new();
+        metrics.health().enter(Phase::Running);
+        let admin = serve_admin(admin_socket, AdminApp::new(Arc::clone(&engine), reloading));
 
-        let name = signals.stop().await;
-        tracing::info!(signal = name, open = connections.open(), "stopping");
-        metrics.health().enter(crate::metrics::Phase::Stopping);
-        let _ = stop.send(true);
-        for task in accepting {
-            let _ = task.await;
-        }
-        for proxy in &proxies {
-            proxy.http_cleanup().await;
-        }
-        finish(&connections, config.shutdown_timeout, &mut signals).await;
+        let stopped_by = loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Stop(name) => break name,
+                    // What became of it is in the log.
+                    Wish::Reload => drop(reload::reload(&self.source, &engine, &mut listeners).await),
+                },
+                Some(answer) = reloads.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(reload::reload(&self.source, &engine, &mut listeners).await);
+                }
+            }
+        };
+        drop(reloads);
+        let connections = Arc::clone(listeners.connections());
+        tracing::info!(signal = stopped_by, open = connections.open(), "stopping");
+        metrics.health().enter(Phase::Stopping);
+        listeners.stop().await;
+        finish(&connections, engine.setup().config.shutdown_timeout, &mut signals).await;
         admin.abort();
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Serves the admin listener until the task is aborted.
+fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp) -> JoinHandle<()> {
+    announce("admin", address);
+    let app = Arc::new(app);
+    let limits = LiveLimits::new(ADMIN_LIMITS);
+    tokio::spawn(async move {
+        // It answers to the end, so that whoever watches can see it.
+        let (_never, stopping) = watch::channel(false);
+        let serve_stopping = stopping.clone();
+        front::accept(socket, stopping, move |stream, _| {
+            let (app, limits, stopping) = (Arc::clone(&app), Arc::clone(&limits), serve_stopping.clone());
+            tokio::spawn(async move { front::serve(&app, stream, &limits, &stopping).await });
+        })
+        .await;
+    })
 }
 
 /// Waits until every connection is closed, the time is over, or a second signal comes.
@@ -143,7 +161,7 @@ async fn finish(connections: &Connections, timeout: Duration, signals: &mut Sign
     }
 }
 
-fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), ServerError> {
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     front::bind(address).map_err(|error| ServerError::Bind { address, error })
 }
 
@@ -166,59 +184,4 @@ fn observe(engine: &Arc<Engine>, metrics: &Metrics) {
     metrics.observe_store(move || store.upgrade().map(|engine| engine.store_reading()).unwrap_or_default());
     let keys = Arc::downgrade(engine);
     metrics.observe_backoff_keys(move || keys.upgrade().map_or(0, |engine| engine.backing_off() as u64));
-}
-
-/// What a public listener needs to serve a connection.
-struct Public {
-    proxy: Arc<HttpProxy<Proxy>>,
-    limits: Limits,
-    connections: Arc<Connections>,
-    metrics: Arc<Metrics>,
-    stopping: ShutdownWatch,
-    index: usize,
-}
-
-impl Public {
-    fn serve(&self, stream: Stream) {
-        let open = self.connections.enter();
-        let counted = self.metrics.connection(self.index);
-        let proxy = Arc::clone(&self.proxy);
-        let stopping = self.stopping.clone();
-        let limits = self.limits.clone();
-        tokio::spawn(async move {
-            front::serve(&proxy, stream, &limits, &stopping).await;
-            drop(counted);
-            drop(open);
-        });
-    }
-}
-
-/// The signals that stop the process, and those that must not end it by accident.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next signal to stop and names it.
-    async fn stop(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: the file is not loaded again by this version; restart to change it");
-                }
-            }
-        }
-    }
 }

@@ -56,7 +56,7 @@ impl Engine {
         let prior = self.store.get(key).filter(|page| self.store.standing(page) == Standing::Stale)?;
         let (wanted, headers) = again::wanted(&setup.config, &setup.routes, key)?;
         let now = self.now();
-        let waits = self.backing_off_until(key, wanted.origin, now).is_some_and(|until| now < until);
+        let waits = self.backing_off_until(setup, key, wanted.origin, now).is_some_and(|until| now < until);
         if waits || self.store.is_uncacheable(key, now) {
             return None;
         }
@@ -88,9 +88,9 @@ pub(crate) async fn refresh_purged(engine: Arc<Engine>) {
 /// Walks over the popular keys.
 struct Sweep<'a> {
     engine: &'a Arc<Engine>,
-    running: JoinSet<OriginId>,
-    /// Of each running render: whom it asks.
-    at_once: Vec<OriginId>,
+    running: JoinSet<Arc<str>>,
+    /// Of each running render: whom it asks. By name, which outlives a change of the configuration.
+    at_once: Vec<Arc<str>>,
 }
 
 impl Sweep<'_> {
@@ -103,12 +103,12 @@ impl Sweep<'_> {
         let still_wanted = || self.engine.order_purged(&setup, key).is_some();
         let Some(flight) = self.engine.refresh(key, still_wanted, || order) else { return };
         setup.metrics.refreshed_purged();
-        self.start(flight, origin);
+        self.start(flight, Arc::clone(&setup.config.origin(origin).name));
         tokio::time::sleep(Duration::from_secs(1) / rate).await;
     }
 
-    fn start(&mut self, flight: Arc<Flight>, origin: OriginId) {
-        self.at_once.push(origin);
+    fn start(&mut self, flight: Arc<Flight>, origin: Arc<str>) {
+        self.at_once.push(Arc::clone(&origin));
         self.running.spawn(async move {
             flight.ended().await;
             origin
@@ -117,18 +117,19 @@ impl Sweep<'_> {
 
     /// Waits until this origin has room for one more of these renders.
     async fn wait_for_room(&mut self, setup: &Setup, origin: OriginId) {
-        let most = (setup.config.origin(origin).max_renders.get() / 4).max(1);
+        let origin = setup.config.origin(origin);
+        let most = (origin.max_renders.get() / 4).max(1);
         while let Some(ended) = self.running.try_join_next() {
             self.end(ended.ok());
         }
-        while self.at_once.iter().filter(|other| **other == origin).count() >= most {
+        while self.at_once.iter().filter(|other| **other == origin.name).count() >= most {
             let Some(ended) = self.running.join_next().await else { return self.at_once.clear() };
             self.end(ended.ok());
         }
     }
 
-    fn end(&mut self, origin: Option<OriginId>) {
-        if let Some(at) = self.at_once.iter().position(|other| Some(*other) == origin) {
+    fn end(&mut self, origin: Option<Arc<str>>) {
+        if let Some(at) = self.at_once.iter().position(|other| Some(other) == origin.as_ref()) {
             self.at_once.swap_remove(at);
         }
     }
