@@ -2,6 +2,7 @@
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 pub mod file;
+pub mod log;
 pub mod pattern;
 pub mod purging;
 pub mod reload;
@@ -10,6 +11,7 @@ pub mod template;
 pub mod units;
 
 pub use file::{ConfigError, Mistake};
+pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
@@ -47,6 +49,8 @@ pub struct Config {
     pub store: Store,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What is logged.
+    pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.

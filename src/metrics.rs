@@ -235,6 +235,11 @@ impl Metrics {
         self.observed.set_backoff_keys(Box::new(source));
     }
 
+    /// Where the number of log lines that were dropped comes from; asked at every scrape.
+    pub fn observe_log(&self, dropped: impl Fn() -> u64 + Send + 'static) {
+        self.observed.set_log_dropped(Box::new(dropped));
+    }
+
     /// What `/readyz` is made from.
     pub fn health(&self) -> &Health {
         &self.health

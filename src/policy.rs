@@ -27,6 +27,7 @@ pub mod purge;
 pub(crate) mod query;
 pub mod range;
 pub mod render_request;
+pub mod request_id;
 pub mod route;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -44,4 +45,5 @@ pub use fields::Fields;
 pub use key::Key;
 pub use page::{Lifetime, Page, PurgeSeq, Validators};
 pub use purge::{PurgeMemo, Standing};
+pub use request_id::RequestId;
 pub use time::Timestamp;

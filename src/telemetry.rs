@@ -1,5 +1,5 @@
 //! Logs: one line for each event, for a person on a terminal and as JSON everywhere else, on stderr.
-//! A line never holds a cookie, a credential or a query, whatever the level, and nothing that a
+//! A line never holds a cookie or a credential, whatever the level, and nothing that a
 //! visitor sends can break it or draw on a terminal.
 //!
 //! Breadbox's own events never hold any of those. Other crates' may: pingora writes request lines
@@ -10,29 +10,47 @@
 //! may be called that.
 
 pub mod access;
+mod control;
 mod gate;
 mod human;
+pub mod ids;
+mod lines;
 pub mod once;
+mod queue;
 
 pub use access::AccessEvent;
 pub use once::{Notice, Once};
 
+use crate::config::{Log, LogFormat};
+use lines::Lines;
+use queue::{Queue, Sink};
 use std::env;
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use tracing::{Level, Metadata, Subscriber, warn};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
-/// Where the level comes from; the first one that is set counts.
+/// Where the level comes from before the file is asked; the first one that is set counts.
 const VARIABLES: [&str; 2] = ["BREADBOX_LOG", "RUST_LOG"];
-/// The level of whatever the variables do not name.
-const DEFAULT: &str = "info";
 
-/// The running log; it can be told another level.
+/// Access events are switched by `log.access`, not by the level of everything else.
+const ACCESS: &str = "breadbox::access=info";
+
+/// How long the end of the process waits for whoever reads the log.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The running log; it can be told another level and another form. When it is dropped, what waits is written.
 pub struct Telemetry {
     filter: reload::Handle<EnvFilter, Registry>,
+    is_json: Arc<AtomicBool>,
+    queue: Arc<Queue>,
+    /// The level is that of a variable, whatever the file says.
+    is_overridden: bool,
 }
 
 /// Why logging could not be set up or changed.
@@ -41,68 +59,110 @@ pub enum Error {
     /// Somebody has set up logging in this process before.
     #[error("logging is already set up in this process")]
     AlreadyStarted,
-    /// Not a list of `target=level`.
-    #[error("not a list of `target=level`: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
     /// The log is gone.
     #[error("the log is no longer there: {0}")]
     Gone(#[from] reload::Error),
-}
-
-/// How a line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Human,
-    Json,
+    /// The thread that writes lines cannot be had.
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 /// Starts to log, once in a process. The level is that of `BREADBOX_LOG` or `RUST_LOG`
-/// (`info`, `breadbox::access=debug`, …), else `info`; one that is no such list is reported and ignored.
-pub fn start() -> Result<Telemetry, Error> {
-    let format = if std::io::stderr().is_terminal() { Format::Human } else { Format::Json };
+/// (`info`, `breadbox::render=debug`, …), else the file's; a variable that is no such list is reported and ignored.
+///
+/// # Errors
+/// When this process logs already, or a thread cannot be had.
+pub fn start(log: &Log) -> Result<Telemetry, Error> {
     let wanted = VARIABLES.into_iter().find_map(|name| Some((name, env::var(name).ok().filter(|v| !v.is_empty())?)));
-    let (filter, mistake) = match wanted.as_ref().map(|(name, directives)| (name, filter(directives))) {
-        None => (EnvFilter::new(DEFAULT), None),
-        Some((_, Ok(filter))) => (filter, None),
-        Some((name, Err(error))) => (EnvFilter::new(DEFAULT), Some((name, error))),
+    let (overriding, mistake) = match wanted.as_ref().map(|(name, directives)| (name, filter(directives))) {
+        None => (None, None),
+        Some((_, Ok(filter))) => (Some(filter), None),
+        Some((name, Err(error))) => (None, Some((name, error))),
     };
-    let (subscriber, filter) = subscriber(filter, format, std::io::stderr);
+    let is_overridden = overriding.is_some();
+    let is_json = Arc::new(AtomicBool::new(is_json(log)));
+    let queue = Queue::start(std::io::stderr(), log.buffer, |lines| {
+        warn!(lines, "lines of the log were dropped: whoever reads it is too slow");
+    })?;
+    let sink = Sink(Arc::clone(&queue));
+    let level = overriding.unwrap_or_else(|| of_file(log));
+    let (subscriber, filter) = subscriber(level, Arc::clone(&is_json), has_colours(), move || sink.clone());
     tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::AlreadyStarted)?;
     gate::open().map_err(|_| Error::AlreadyStarted)?;
     if let Some((variable, error)) = mistake {
-        warn!(variable, %error, instead = DEFAULT, "the log level is not understood and ignored");
+        warn!(variable, %error, instead = log.level.as_str(), "the log level is not understood and ignored");
     }
-    Ok(Telemetry { filter })
+    Ok(Telemetry { filter, is_json, queue, is_overridden })
 }
 
 impl Telemetry {
-    /// Changes what is logged from now on; written as in `RUST_LOG`.
-    pub fn set_level(&self, directives: &str) -> Result<(), Error> {
-        Ok(self.filter.reload(filter(directives)?)?)
+    /// Logs as this file says from now on; a level from a variable stays.
+    ///
+    /// # Errors
+    /// When the log is gone.
+    pub fn change(&self, log: &Log) -> Result<(), Error> {
+        self.is_json.store(is_json(log), Relaxed);
+        self.queue.set_capacity(log.buffer);
+        if !self.is_overridden {
+            self.filter.reload(of_file(log))?;
+        }
+        Ok(())
+    }
+
+    /// Where the number of lines that were dropped since the start comes from.
+    pub fn dropped(&self) -> impl Fn() -> u64 + Send + 'static {
+        let queue = Arc::clone(&self.queue);
+        move || queue.dropped()
     }
 }
 
-/// The filter of such a list; what it does not name keeps the default, so that asking for access
-/// events does not silence everything else.
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.queue.flush(FAREWELL);
+    }
+}
+
+fn is_json(log: &Log) -> bool {
+    match log.format {
+        LogFormat::Json => true,
+        LogFormat::Human => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    }
+}
+
+/// Only a terminal has colours, and only one whose user has not turned them off (no-color.org).
+fn has_colours() -> bool {
+    std::io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The filter of the file's level.
+fn of_file(log: &Log) -> EnvFilter {
+    filter(log.level.as_str()).expect("the name of a level is a directive")
+}
+
+/// The filter of such a list; what it does not name keeps the default, so that asking for details of one
+/// room does not silence everything else.
 fn filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::try_new(format!("{DEFAULT},{directives}"))
+    EnvFilter::try_new(format!("info,{ACCESS},{directives}"))
 }
 
 fn subscriber<W>(
     filter: EnvFilter,
-    format: Format,
+    is_json: Arc<AtomicBool>,
+    has_colours: bool,
     writer: W,
 ) -> (impl Subscriber + Send + Sync, reload::Handle<EnvFilter, Registry>)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let (filter, handle) = reload::Layer::new(filter);
-    // Complaints about a log that cannot be written would go to the same place, and panic there.
-    let lines = fmt::layer().with_writer(writer).log_internal_errors(false);
-    let lines = match format {
-        Format::Human => lines.fmt_fields(human::Fields).boxed(),
-        Format::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
-    };
+    let lines = fmt::layer()
+        .with_ansi(has_colours)
+        .fmt_fields(human::Fields)
+        .event_format(Lines::new(is_json))
+        .with_writer(writer)
+        // Complaints about a log that cannot be written would go to the same place, and panic there.
+        .log_internal_errors(false);
     (tracing_subscriber::registry().with(filter).with(filter_fn(may_be_heard)).with(lines), handle)
 }
 
@@ -114,190 +174,4 @@ fn may_be_heard(event: &Metadata<'_>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::outcome::{Forwarded, Outcome, Served};
-    use parking_lot::Mutex;
-    use serde_json::json;
-    use std::io;
-    use std::sync::Arc;
-    use std::time::Duration;
-    use tracing::{debug, info};
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// What is logged by `act` under these directives.
-    fn logged(format: Format, directives: &str, act: impl FnOnce(&reload::Handle<EnvFilter, Registry>)) -> String {
-        let sink = Sink::default();
-        let writer = sink.clone();
-        let (subscriber, handle) = subscriber(filter(directives).unwrap(), format, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, || act(&handle));
-        String::from_utf8(std::mem::take(&mut sink.0.lock())).unwrap()
-    }
-
-    const EVIL: &str = "a\nINFO forged\r\x1b[31mred\u{9b}\0\u{7f}\u{85}";
-
-    /// Control characters stay within their line, in a message, in a text and in what is displayed.
-    #[test]
-    fn nothing_breaks_a_line() {
-        for format in [Format::Human, Format::Json] {
-            let text = logged(format, "", |_| info!(text = EVIL, shown = %EVIL, debugged = ?EVIL, "it said {EVIL}"));
-            let line = text.strip_suffix('\n').unwrap();
-            // The colours of the terminal are tracing's own and not from the event.
-            let line = match format {
-                Format::Human => line.split_once("it said").unwrap().1,
-                Format::Json => line,
-            };
-            let broken = line.chars().find(|c| *c < ' ' || (format == Format::Human && c.is_control()));
-            assert_eq!(broken, None, "{format:?}: {line:?}");
-            assert!(line.contains("forged"), "{line}");
-        }
-    }
-
-    /// A JSON line is one object with the fields beside the message.
-    #[test]
-    fn a_line_of_json_has_the_fields_at_the_top() {
-        let text = logged(Format::Json, "", |_| info!(address = %"127.0.0.1:80", listener = %"public", "listening"));
-        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(line["message"], "listening");
-        assert_eq!(line["address"], "127.0.0.1:80");
-        assert_eq!(line["listener"], "public");
-        assert_eq!(line["level"], "INFO");
-    }
-
-    /// On a terminal the fields follow the message, values that are displayed without quotes.
-    #[test]
-    fn a_line_for_people_reads_as_a_sentence() {
-        let text = logged(Format::Human, "", |_| info!(address = %"127.0.0.1:80", name = "a b", "listening"));
-        assert!(text.ends_with("listening address=127.0.0.1:80 name=\"a b\"\n"), "{text:?}");
-    }
-
-    /// Asking for one target leaves the rest as it was; a bare level is for the rest.
-    #[test]
-    fn what_the_level_does_not_name_keeps_the_default() {
-        let act = |_: &_| {
-            debug!(target: "breadbox::access", "access");
-            debug!(target: "breadbox::other", "other");
-            info!(target: "breadbox::other", "news");
-        };
-        let heard = |directives| {
-            let text = logged(Format::Json, directives, act);
-            ["access", "other", "news"].map(|word| text.contains(&format!("\"message\":\"{word}\"")))
-        };
-        assert_eq!(heard(""), [false, false, true]);
-        assert_eq!(heard("breadbox::access=debug"), [true, false, true]);
-        assert_eq!(heard("warn"), [false, false, false]);
-        assert_eq!(heard("warn,breadbox::access=debug"), [true, false, false]);
-    }
-
-    /// A level given later counts from then on.
-    #[test]
-    fn the_level_can_be_changed_later() {
-        let text = logged(Format::Json, "", |handle| {
-            debug!(target: "breadbox", "first");
-            handle.reload(filter("debug").unwrap()).unwrap();
-            debug!(target: "breadbox", "second");
-        });
-        assert!(!text.contains("first") && text.contains("second"), "{text}");
-    }
-
-    /// Other crates trace header blocks; no level makes that heard.
-    #[test]
-    fn other_crates_are_heard_from_warnings_up_only() {
-        let text = logged(Format::Json, "trace", |_| {
-            tracing::trace!(target: "h2::hpack", "cookie: secret");
-            info!(target: "hyper", "cookie: secret");
-            info!(target: "breadboxes", "cookie: secret");
-            warn!(target: "foyer", "the disk is slow");
-            tracing::trace!(target: "breadbox::store", "ours");
-        });
-        assert!(!text.contains("secret"), "{text}");
-        assert!(text.contains("the disk is slow") && text.contains("ours"), "{text}");
-    }
-
-    /// An access event says what the outcome says, and not the query.
-    #[test]
-    fn an_access_event_is_its_outcome() {
-        let outcome = Outcome {
-            served: Served::Miss,
-            forwarded: Some(Forwarded::UriMiss),
-            fresh_until: None,
-            stored: true,
-            collapsed: false,
-            fwd_status: None,
-            detail: Some("vary"),
-        };
-        let text = logged(Format::Json, "breadbox::access=debug", |_| {
-            assert!(AccessEvent::is_heard());
-            let duration = Duration::from_micros(1_500);
-            let (method, host, path, route) = ("GET", "shop.example", "/a?token=secret", "/{*rest}");
-            AccessEvent { method, host, path, route, status: 200, outcome: &outcome, bytes: 7, duration }.emit();
-        });
-        assert!(!text.contains("secret"), "{text}");
-        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        for (field, value) in [
-            ("level", json!("DEBUG")),
-            ("target", json!("breadbox::access")),
-            ("method", json!("GET")),
-            ("host", json!("shop.example")),
-            ("path", json!("/a")),
-            ("route", json!("/{*rest}")),
-            ("status", json!(200)),
-            ("served", json!("miss")),
-            ("fwd", json!("uri-miss")),
-            ("fwd_status", json!(null)),
-            ("stored", json!(true)),
-            ("collapsed", json!(false)),
-            ("detail", json!("vary")),
-            ("bytes", json!(7)),
-            ("duration_ms", json!(1.5)),
-        ] {
-            assert_eq!(line[field], value, "{field}");
-        }
-        assert_eq!(logged(Format::Json, "", |_| assert!(!AccessEvent::is_heard())), "");
-    }
-
-    /// What pingora writes about requests is kept back with its place in its source; what it writes
-    /// about listeners is heard.
-    #[test]
-    fn pingora_cannot_log_a_request() {
-        let text = logged(Format::Json, "trace", |_| {
-            let gate = gate::Gate::new();
-            let say = |target: &str, level, text: &str| {
-                let args = format_args!("{text}");
-                log::Log::log(
-                    &gate,
-                    &log::Record::builder()
-                        .target(target)
-                        .level(level)
-                        .file(Some("lib.rs"))
-                        .line(Some(7))
-                        .args(args)
-                        .build(),
-                );
-            };
-            say("pingora_proxy", log::Level::Error, "Fail to proxy: GET /?token=secret, Host: a");
-            say("pingora_core::protocols::http::v1::client", log::Level::Warn, "buf: Set-Cookie: secret");
-            say("pingora_core::serverless", log::Level::Warn, "secret");
-            say("pingora_core::apps::http_app", log::Level::Trace, "Cookie: secret");
-            say("pingora_core::services::listening", log::Level::Info, "chatter");
-            say("pingora_core::services::listening", log::Level::Error, "Accept() failed");
-        });
-        assert!(!text.contains("secret") && !text.contains("chatter"), "{text}");
-        assert_eq!(text.lines().count(), 4, "{text}");
-        assert!(text.contains("Accept() failed"), "{text}");
-        assert!(text.contains("\"place\":\"lib.rs:7\""), "{text}");
-    }
-}
+mod tests;

@@ -3,8 +3,9 @@
 
 use breadbox::config::file::known_keys;
 use breadbox::config::{
-    BypassCookies, CacheMode, ClientCacheControl, Config, ConfigError, Invalidated, Invalidation, PurgeMode, QueryRule,
-    Respect, Revalidate, Route, Scheme, SetCookie, StaleWindows, Template, Window,
+    AccessLog, BypassCookies, CacheMode, ClientCacheControl, Config, ConfigError, Invalidated, Invalidation, Log,
+    LogFormat, LogLevel, NamePatterns, PurgeMode, QueryRule, Redact, Respect, Revalidate, Route, Scheme, SetCookie,
+    StaleWindows, Template, Window,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -190,6 +191,9 @@ fn every_key_of_the_file_and_its_listeners_and_origins_is_read() {
     let purging = &config.purging;
     assert_eq!(format!("{:?}", purging.from), "[10.0.0.7/32]");
     assert_eq!((purging.max_rules.get(), purging.refresh), (100, 0));
+    let Log { level, format, access, redact, buffer } = &config.log;
+    assert_eq!((level, format, access), (&LogLevel::Debug, &LogFormat::Json, &AccessLog::Sampled(25_000)));
+    assert_eq!((redact, *buffer), (&Redact::Named(NamePatterns::new(["ticket", "*_id"])), 64 << 10));
     let limits = &config.listeners[0].limits;
     assert_eq!((limits.head_timeout, limits.idle_timeout), (millis(1000), millis(2000)));
     assert_eq!((limits.max_head, limits.max_headers), (32 << 10, 50));

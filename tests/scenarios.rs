@@ -22,6 +22,7 @@ mod scenarios {
     mod hosts;
     mod interim;
     mod limits;
+    mod logs;
     mod memory;
     mod origin_down;
     mod paths;
@@ -30,6 +31,7 @@ mod scenarios {
     mod query;
     mod reload;
     mod reload_under_load;
+    mod request_id;
     mod revalidation;
     mod rfc9111;
     mod rfc9111_fields;

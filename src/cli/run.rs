@@ -1,6 +1,6 @@
 //! `breadbox run`: finds the configuration that the arguments name and serves it.
 
-use super::server::{Server, Source};
+use super::server::{Reloader, Server, Source};
 use crate::config::Config;
 use crate::render::Notices;
 use crate::telemetry;
@@ -79,8 +79,8 @@ fn origin_url(text: &str) -> Result<String, String> {
 
 /// Serves `config` until it is told to stop.
 pub(super) fn serve(config: Config, notices: Notices, source: Source) -> anyhow::Result<()> {
-    telemetry::start()?;
-    Ok(Server::new(config, notices, source).run()?)
+    let telemetry = telemetry::start(&config.log)?;
+    Ok(Server::new(config, notices, Reloader { source, telemetry }).run()?)
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use crate::metrics::{Metrics, Phase};
 use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
+pub(super) use reload::{Reloader, Source};
+
 use listeners::Listeners;
 use signals::{Signals, Wish};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -50,26 +51,17 @@ pub(crate) enum ServerError {
     System(#[from] std::io::Error),
 }
 
-/// Where a configuration comes from, and so whether it can be read again.
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    /// This file.
-    File(PathBuf),
-    /// The command line, or the program itself.
-    BuiltIn,
-}
-
 /// A configuration, ready to be served.
 pub(crate) struct Server {
     config: Arc<Config>,
     notices: Notices,
-    source: Source,
+    reloader: Reloader,
 }
 
 impl Server {
     /// Serves this configuration.
-    pub(crate) fn new(config: Config, notices: Notices, source: Source) -> Self {
-        Server { config: Arc::new(config), notices, source }
+    pub(crate) fn new(config: Config, notices: Notices, reloader: Reloader) -> Self {
+        Server { config: Arc::new(config), notices, reloader }
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
@@ -98,6 +90,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new(&config));
         let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
         observe(&engine, &metrics);
+        metrics.observe_log(self.reloader.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
         let mut listeners = Listeners::new(&engine);
@@ -111,11 +104,11 @@ impl Server {
                 wish = signals.next() => match wish {
                     Wish::Stop(name) => break name,
                     // What became of it is in the log.
-                    Wish::Reload => drop(reload::reload(&self.source, &engine, &mut listeners).await),
+                    Wish::Reload => drop(self.reloader.reload(&engine, &mut listeners).await),
                 },
                 Some(answer) = reloads.recv() => {
                     // Whoever asked may have gone.
-                    let _ = answer.send(reload::reload(&self.source, &engine, &mut listeners).await);
+                    let _ = answer.send(self.reloader.reload(&engine, &mut listeners).await);
                 }
             }
         };

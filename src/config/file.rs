@@ -10,6 +10,7 @@ mod cursor;
 mod env;
 mod hosts;
 mod listeners;
+mod log;
 mod mistake;
 mod names;
 mod origins;
@@ -99,6 +100,7 @@ fn config(root: &At<'_>) -> Config {
         origins,
         store: store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
+        log: log::log(&keys.key("log")),
         tracking,
         routes,
         warnings: Vec::new(),

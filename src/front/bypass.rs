@@ -9,6 +9,7 @@ use crate::policy::forwarded;
 use crate::policy::hop_by_hop;
 use crate::policy::outcome::Served;
 use crate::policy::parameters;
+use crate::policy::request_id::REQUEST_ID;
 use crate::policy::target::Target;
 use crate::render::origin::OriginClient;
 use crate::render::{Engine, is_html};
@@ -18,7 +19,7 @@ use pingora::proxy::{FailToProxy, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{ErrorSource, ErrorType};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What clients are told to wait when the origin failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -36,6 +37,7 @@ fn plan(ctx: &Ctx) -> pingora::Result<&Forward> {
 pub(super) async fn peer(session: &Session, ctx: &mut Ctx) -> pingora::Result<Box<HttpPeer>> {
     let setup = Arc::clone(&ctx.setup);
     let origin = plan(ctx)?.origin;
+    ctx.asked.get_or_insert_with(Instant::now);
     let client = &setup.origins[origin.0].client;
     let turn = ctx.turn.get_or_insert_with(|| client.turn());
     let mut peer = client
@@ -75,7 +77,7 @@ pub(super) fn servers(ctx: &Ctx) -> usize {
     ctx.forward.as_ref().map_or(0, |forward| ctx.setup.config.origin(forward.origin).servers.len())
 }
 
-/// Sets the forwarding fields; everything else goes as it came.
+/// Sets the forwarding fields and the request's name; everything else goes as it came.
 pub(super) fn prepare_request(incoming: &Incoming<'_>, request: &mut RequestHeader, ctx: &Ctx) -> pingora::Result<()> {
     let forward = plan(ctx)?;
     let changes = forwarded::bypass_fields(&ctx.setup.config, &forward.plan, incoming);
@@ -85,10 +87,11 @@ pub(super) fn prepare_request(incoming: &Incoming<'_>, request: &mut RequestHead
     for (name, value) in changes.set {
         request.insert_header(name, value)?;
     }
+    request.insert_header(REQUEST_ID, ctx.id.header_value())?;
     Ok(())
 }
 
-/// Appends `Cache-Status`; a successful unsafe request makes pages void (RFC 9111 §4.4).
+/// Appends `Cache-Status` and names the request; a successful unsafe request makes pages void (RFC 9111 §4.4).
 pub(super) fn finish_response(
     engine: &Engine,
     session: &Session,
@@ -105,6 +108,8 @@ pub(super) fn finish_response(
         return Ok(());
     }
     ctx.status = response.status.as_u16();
+    ctx.origin_answered();
+    ctx.answers();
     invalidate(engine, session, response, ctx);
     if let (Some(head), Some(route)) = (ctx.forward.as_ref().and_then(|forward| forward.head.as_ref()), ctx.route) {
         head.settle(engine, ctx.setup.route(route), response.status, &response.headers);
@@ -112,6 +117,7 @@ pub(super) fn finish_response(
     suggest(session, response, ctx);
     let value = respond::cache_status_value(&ctx.outcome, ctx);
     response.append_header(HeaderName::from_static("cache-status"), value)?;
+    response.insert_header(REQUEST_ID, ctx.id.header_value())?;
     respond::keep_date(session, response);
     Ok(())
 }

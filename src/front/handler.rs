@@ -9,16 +9,17 @@ use super::lookup::{Lookup, Next};
 use super::purge;
 use super::respond;
 use crate::config::{OriginId, RouteId, Scheme};
-use crate::policy::Timestamp;
 use crate::policy::admission::{Admission, Bypass, BypassReason, Incoming, Wanted, admit};
-use crate::policy::draft;
 use crate::policy::outcome::{Outcome, Served};
+use crate::policy::{RequestId, Timestamp};
+use crate::policy::{draft, forwarded};
 use crate::render::origin::Turn;
 use crate::render::scheduler::Permit;
 use crate::render::{Engine, Setup};
-use crate::telemetry::AccessEvent;
+use crate::telemetry::access::{self, Times};
+use crate::telemetry::{AccessEvent, ids};
 use async_trait::async_trait;
-use http::{StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
@@ -30,6 +31,9 @@ use std::time::{Duration, Instant};
 
 /// How long a client may take to accept a piece of a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The proxy behind one listener.
 pub(crate) struct Proxy {
@@ -48,6 +52,8 @@ pub(crate) fn proxy(engine: &Arc<Engine>, limits: Arc<LiveLimits>) -> Arc<HttpPr
 
 /// One request on its way.
 pub(crate) struct Ctx {
+    /// What it is called.
+    pub(super) id: RequestId,
     /// The configuration it began with.
     pub(super) setup: Arc<Setup>,
     pub(super) started: Instant,
@@ -69,11 +75,17 @@ pub(crate) struct Ctx {
     pub(super) permit: Option<Permit>,
     pub(super) status: u16,
     pub(super) bytes: u64,
+    /// When the origin, or the render it waits for, was asked, and how long the head of the answer took.
+    pub(super) asked: Option<Instant>,
+    pub(super) origin: Option<Duration>,
+    /// How long the head of its own answer took.
+    pub(super) first_byte: Option<Duration>,
 }
 
 impl Ctx {
     fn new(setup: Arc<Setup>, now: Timestamp) -> Self {
         Ctx {
+            id: ids::fresh(),
             setup,
             started: Instant::now(),
             arrived: now,
@@ -96,7 +108,20 @@ impl Ctx {
             permit: None,
             status: 0,
             bytes: 0,
+            asked: None,
+            origin: None,
+            first_byte: None,
         }
+    }
+
+    /// The head of the origin's answer is here.
+    pub(super) fn origin_answered(&mut self) {
+        self.origin = self.asked.map(|asked| asked.elapsed());
+    }
+
+    /// The head of the answer goes out.
+    pub(super) fn answers(&mut self) {
+        self.first_byte = Some(self.started.elapsed());
     }
 
     /// The request goes to the origin as it is and was never looked up.
@@ -133,6 +158,15 @@ impl Forward {
 /// Whether an editor asks, whose cookie the admin listener has signed.
 fn is_draft(ctx: &Ctx, session: &Session) -> bool {
     ctx.sent_cookie && draft::is_draft(ctx.setup.config.admin.token.as_deref(), &session.req_header().headers, ctx.now)
+}
+
+const fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 | Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
 }
 
 impl Proxy {
@@ -175,6 +209,31 @@ impl Proxy {
         }
     }
 
+    fn log_access(&self, session: &Session, ctx: &Ctx, total: Duration) {
+        let incoming = self.incoming(session);
+        let field = |name| incoming.headers.get(name).map(HeaderValue::as_bytes);
+        // HTTP/2 names the host in the target.
+        let authority = || session.req_header().uri.authority().map(|host| host.as_str().as_bytes());
+        AccessEvent {
+            id: &ctx.id,
+            client: forwarded::client(&ctx.setup.config, &incoming).unwrap_or(incoming.peer),
+            protocol: protocol(session.req_header().version),
+            method: incoming.method.as_str(),
+            scheme: self.scheme.as_str(),
+            host: field(&header::HOST).or_else(authority).unwrap_or_default(),
+            target: incoming.target,
+            agent: field(&header::USER_AGENT).unwrap_or_default(),
+            traceparent: field(&TRACEPARENT),
+            route: ctx.route.map_or("", |id| &ctx.setup.route(id).name),
+            status: ctx.status,
+            outcome: &ctx.outcome,
+            received: session.body_bytes_read() as u64,
+            bytes: ctx.bytes,
+            times: Times { total, first_byte: ctx.first_byte, origin: ctx.origin },
+        }
+        .emit(&ctx.setup.config.log);
+    }
+
     fn check_head(&self, session: &Session) -> Result<(), head_check::BadHead> {
         let Some(http1) = session.as_http1() else { return Ok(()) };
         if Guarded::of(session).is_some_and(|guarded| guarded.phase().has_odd_request_line()) {
@@ -196,7 +255,10 @@ impl ProxyHttp for Proxy {
     /// None of pingora's own: pages are served as they are stored.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, _ctx: &mut Ctx) -> pingora::Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+        if let Some(sent) = RequestId::sent(&session.req_header().headers) {
+            ctx.id = sent;
+        }
         session.set_write_timeout(Some(WRITE_TIMEOUT));
         if let Some(guarded) = Guarded::of(session) {
             guarded.phase().open();
@@ -293,23 +355,11 @@ impl ProxyHttp for Proxy {
             ctx.bytes = session.body_bytes_sent() as u64;
             ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());
         }
-        let duration = ctx.started.elapsed();
-        ctx.setup.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, duration);
-        if !AccessEvent::is_heard() {
-            return;
+        let total = ctx.started.elapsed();
+        ctx.setup.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, total);
+        if access::is_wanted(&ctx.setup.config.log, &ctx.outcome, ctx.status) {
+            self.log_access(session, ctx, total);
         }
-        let host = session.req_header().headers.get(header::HOST);
-        AccessEvent {
-            method: session.req_header().method.as_str(),
-            host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
-            path: session.req_header().uri.path(),
-            route: ctx.route.map_or("", |id| &ctx.setup.route(id).name),
-            status: ctx.status,
-            outcome: &ctx.outcome,
-            bytes: ctx.bytes,
-            duration,
-        }
-        .emit();
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &pingora::Error) -> bool {

@@ -19,7 +19,7 @@ use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
 use pingora::proxy::Session;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a lookup is made again because the state it saw had changed before it acted; then the
 /// request is forwarded.
@@ -149,12 +149,16 @@ impl<'a> Lookup<'a> {
     }
 
     fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
+        let mut request = render_request::build(&self.setup.config, self.wanted, &self.headers);
+        if self.route.cache == CacheMode::Headers {
+            request.set_id(&ctx.id);
+        }
         Order {
             setup: Arc::clone(&self.setup),
             route: self.wanted.route,
             origin: self.wanted.origin,
             key: seen.flight.clone(),
-            request: render_request::build(&self.setup.config, self.wanted, &self.headers),
+            request,
             asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
             asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: ctx.sent_cookie },
             prior: seen.page.clone(),
@@ -184,6 +188,7 @@ impl<'a> Lookup<'a> {
         ctx.outcome.served = Served::Miss;
         ctx.outcome.forwarded = Some(why);
         ctx.outcome.collapsed = waiter.is_follower();
+        ctx.asked.get_or_insert_with(Instant::now);
         while let Some(said) = waiter.interim().await {
             respond::interim(session, &said).await?;
         }
@@ -191,6 +196,7 @@ impl<'a> Lookup<'a> {
         if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
             told = waiter.whole().await;
         }
+        ctx.origin_answered();
         let is_void = |page: &Page| self.engine.store.standing(page) == Standing::Void;
         let stale = seen.page.clone().filter(|page| otherwise == Otherwise::StalePage && !is_void(page));
         match told {

@@ -8,6 +8,7 @@ use super::guard::Guarded;
 use super::handler::Ctx;
 use crate::policy::outcome::{Outcome, Served};
 use crate::policy::range::{self, RangeAnswer, multipart};
+use crate::policy::request_id::REQUEST_ID;
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, cache_status, encoding, freshness};
 use crate::render::origin::Informational;
@@ -160,6 +161,7 @@ pub(super) async fn stream(
     ctx.status = head.status.as_u16();
     let bodyless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     keep_date(session, &response);
+    ctx.answers();
     session.write_response_header(Box::new(response), bodyless).await?;
     if bodyless {
         return Ok(());
@@ -211,6 +213,7 @@ pub(super) async fn error(
         head.insert_header(header::RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string())?;
     }
     head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx))?;
+    head.insert_header(REQUEST_ID, ctx.id.header_value())?;
     send(session, ctx, head, body, is_head).await
 }
 
@@ -224,6 +227,7 @@ fn start(status: StatusCode, fields: &Fields, ctx: &Ctx, page: Option<&Page>) ->
         head.insert_header(header::AGE, freshness::age(&page.lifetime, ctx.now_at_edge()))?;
     }
     head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx))?;
+    head.insert_header(REQUEST_ID, ctx.id.header_value())?;
     Ok(head)
 }
 
@@ -267,6 +271,7 @@ pub(super) async fn send(
         guarded.phase().hold_next();
     }
     keep_date(session, &head);
+    ctx.answers();
     session.write_response_header(Box::new(head), bodyless).await?;
     if bodyless {
         return Ok(());

@@ -40,12 +40,14 @@ struct Inner {
     backoff_keys: Desc,
     purge_rules: Desc,
     purge_rules_merged: Desc,
+    log_dropped: Desc,
 }
 
 #[derive(Default)]
 struct Sources {
     store: Option<StoreSource>,
     backoff_keys: Option<CountSource>,
+    log_dropped: Option<CountSource>,
 }
 
 impl Observed {
@@ -63,6 +65,11 @@ impl Observed {
                 "Purge rules that merged into one that covers more, because there were too many.",
                 &[],
             ),
+            log_dropped: desc(
+                "breadbox_log_dropped_total",
+                "Lines of the log that were dropped because whoever reads it was too slow.",
+                &[],
+            ),
         }))
     }
 
@@ -72,6 +79,10 @@ impl Observed {
 
     pub(super) fn set_backoff_keys(&self, source: CountSource) {
         self.0.sources.lock().backoff_keys = Some(source);
+    }
+
+    pub(super) fn set_log_dropped(&self, source: CountSource) {
+        self.0.sources.lock().log_dropped = Some(source);
     }
 }
 
@@ -86,6 +97,7 @@ impl Collector for Observed {
             &inner.backoff_keys,
             &inner.purge_rules,
             &inner.purge_rules_merged,
+            &inner.log_dropped,
         ]
     }
 
@@ -94,6 +106,7 @@ impl Collector for Observed {
         let sources = inner.sources.lock();
         let store = sources.store.as_ref().map(|read| read()).unwrap_or_default();
         let backoff_keys = sources.backoff_keys.as_ref().map_or(0, |read| read());
+        let log_dropped = sources.log_dropped.as_ref().map_or(0, |read| read());
         let gauge = |desc, value: u64| family(desc, MetricType::GAUGE, vec![gauge(&[], value as f64)]);
         vec![
             gauge(&inner.bytes, store.bytes),
@@ -103,6 +116,7 @@ impl Collector for Observed {
             gauge(&inner.backoff_keys, backoff_keys),
             gauge(&inner.purge_rules, store.purge_rules),
             family(&inner.purge_rules_merged, MetricType::COUNTER, vec![counter(&[], store.purge_rules_merged as f64)]),
+            family(&inner.log_dropped, MetricType::COUNTER, vec![counter(&[], log_dropped as f64)]),
         ]
     }
 }

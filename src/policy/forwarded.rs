@@ -64,19 +64,25 @@ pub(crate) fn client_scheme(config: &Config, incoming: &Incoming<'_>) -> Scheme 
 /// address. A trusted peer that names nobody speaks for itself.
 pub fn is_from(networks: &[IpNet], config: &Config, incoming: &Incoming<'_>) -> bool {
     let is_named = |address: IpAddr| networks.iter().any(|net| net.contains(&address.to_canonical()));
+    client(config, incoming).is_some_and(is_named)
+}
+
+/// Who sent the request: the peer, or behind a trusted peer its client. `None` where that one names nobody
+/// that can be understood.
+pub fn client(config: &Config, incoming: &Incoming<'_>) -> Option<IpAddr> {
     if !is_trusted(config, incoming.peer) {
-        return is_named(incoming.peer);
+        return Some(incoming.peer);
     }
     let fields: Vec<&[u8]> = incoming.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
     let hops = fields.iter().rev().flat_map(|field| field.rsplit(|&b| b == b',')).map(<[u8]>::trim_ascii);
     for hop in hops {
         match std::str::from_utf8(hop).ok().and_then(|hop| hop.parse::<IpAddr>().ok()) {
             Some(address) if is_trusted(config, address) => {}
-            Some(client) => return is_named(client),
-            None => return false,
+            Some(client) => return Some(client),
+            None => return None,
         }
     }
-    is_named(incoming.peer)
+    Some(incoming.peer)
 }
 
 /// Whether a field speaks for a proxy, or makes an origin answer another request than the one in the

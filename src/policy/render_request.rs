@@ -8,6 +8,7 @@ use super::connection::is_hop_by_hop;
 use super::cookies::Cookies;
 use super::fields::Fields;
 use super::forwarded::{FORWARDED_HOST, FORWARDED_PROTO, host_value, is_forwarding};
+use super::request_id::{REQUEST_ID, RequestId};
 use crate::config::{Config, Route};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
@@ -24,6 +25,20 @@ pub struct RenderRequest {
     pub host: HeaderValue,
     /// All other fields.
     pub fields: Fields,
+}
+
+impl RenderRequest {
+    /// Carries this name, whatever it carried before.
+    pub fn set_id(&mut self, id: &RequestId) {
+        self.fields.set(REQUEST_ID, id.header_value());
+    }
+
+    /// The name it carries; `fresh` from now on where it carries none, or one that is not well-formed.
+    pub fn id_or(&mut self, fresh: RequestId) -> RequestId {
+        let id = self.fields.get(&REQUEST_ID).and_then(|sent| RequestId::accept(sent.as_bytes())).unwrap_or(fresh);
+        self.set_id(&id);
+        id
+    }
 }
 
 /// What a browser accepts when it navigates; frameworks vary on less than that (FRAMEWORKS.md 2).

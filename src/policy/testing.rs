@@ -21,6 +21,13 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         origins: vec![Arc::new(origin())],
         store: Store { memory: 1 << 20, max_page: 1 << 16 },
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },
+        log: Log {
+            level: LogLevel::Info,
+            format: LogFormat::Auto,
+            access: AccessLog::Off,
+            redact: Redact::All,
+            buffer: 1 << 20,
+        },
         tracking: NamePatterns::new(["utm_*", "gclid"]),
         routes: routes.into_iter().map(Arc::new).collect(),
         warnings: vec![],

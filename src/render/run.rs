@@ -14,7 +14,8 @@ use super::{Engine, Order, page};
 use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Standing, Timestamp, hop_by_hop, validation, vary};
+use crate::policy::{Fields, Lifetime, RequestId, Standing, Timestamp, hop_by_hop, validation, vary};
+use crate::telemetry::ids;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use std::sync::Arc;
@@ -25,7 +26,8 @@ use tokio::time::Instant;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Runs the render of `order` for `flight`.
-pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, class: Class) {
+pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, mut order: Order, class: Class) {
+    let id = order.request.id_or(ids::fresh());
     let landing = Landing { engine: &engine, flight: &flight };
     let setup = Arc::clone(&order.setup);
     let origin = Arc::clone(setup.config.origin(order.origin));
@@ -48,7 +50,7 @@ pub(super) async fn fly(engine: Arc<Engine>, flight: Arc<Flight>, order: Order, 
     flight.ask(|| engine.store.purge_seq());
     let started = Instant::now();
     let route = Arc::clone(setup.route(order.route));
-    let run = Run { engine: &engine, flight: &flight, order: &order, route: &route, origin: &origin, started };
+    let run = Run { engine: &engine, flight: &flight, order: &order, route: &route, origin: &origin, started, id };
     let result = run.run().await;
     setup.metrics.render(order.route, result, started.elapsed());
     drop(landing);
@@ -79,6 +81,7 @@ struct Run<'a> {
     route: &'a Route,
     origin: &'a Origin,
     started: Instant,
+    id: RequestId,
 }
 
 /// An answer's head and the times of its request and arrival.
@@ -341,6 +344,7 @@ impl Run<'_> {
             origin = %self.origin.name,
             route = %self.route.name,
             path = self.path(),
+            id = self.id.as_str(),
             reason,
             unlogged,
             page = if self.order.prior.is_some() { "kept" } else { "none" },
@@ -358,19 +362,6 @@ impl Run<'_> {
 
     fn window(&self) -> usize {
         self.order.setup.config.store.max_page
-    }
-}
-
-impl Order {
-    /// The path for the log; a query may hold what must not stand there.
-    fn path(&self) -> &str {
-        let target = &self.request.target;
-        target.split_once('?').map_or(target, |(path, _)| path)
-    }
-
-    fn record_failure(&self, engine: &Engine, reason: &'static str) {
-        let (origin, route) = (self.setup.config.origin(self.origin), self.setup.route(self.route));
-        engine.failures.record(&self.key, &origin.name, &route.name, self.path(), reason, engine.now());
     }
 }
 

@@ -1,6 +1,7 @@
 //! How fields are written for a person: `message name=value …`, on one line whatever they hold.
 //! tracing's own writer escapes what moves a terminal's cursor, but leaves line ends as they are.
 
+use super::control::steers;
 use std::fmt::{self, Debug, Write};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::field::{MakeVisitor, RecordFields, VisitOutput};
@@ -54,13 +55,13 @@ impl VisitOutput<fmt::Result> for Visitor<'_> {
     }
 }
 
-/// Writes control characters as escapes.
+/// Writes what steers a terminal as escapes.
 struct OneLine<'w>(Writer<'w>);
 
 impl Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for part in text.split_inclusive(char::is_control) {
-            let Some((at, control)) = part.char_indices().next_back().filter(|(_, last)| last.is_control()) else {
+        for part in text.split_inclusive(steers) {
+            let Some((at, control)) = part.char_indices().next_back().filter(|(_, last)| steers(*last)) else {
                 self.0.write_str(part)?;
                 continue;
             };

@@ -7,8 +7,17 @@ use super::harness::{Answer, Ask, Breadbox, Config, Origin, Seen, until_stale};
 const MARKER: &str = "visitor-secret";
 
 /// Fields a render may carry.
-const ALLOWED: &[&str] =
-    &["host", "user-agent", "accept", "accept-encoding", "x-forwarded-host", "x-forwarded-proto", "connection", "via"];
+const ALLOWED: &[&str] = &[
+    "host",
+    "user-agent",
+    "accept",
+    "accept-encoding",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+    "connection",
+    "via",
+];
 
 /// A request with everything a visitor can say.
 fn chatty(target: &str) -> Ask {
@@ -38,6 +47,8 @@ fn chatty(target: &str) -> Ask {
         "X-Client-IP",
         "X-Forwarded-Server",
         "X-Forwarded-Prefix",
+        "traceparent",
+        "tracestate",
     ];
     let ask = named.iter().fold(Ask::get(target), |ask, name| ask.header(name, &format!("a={MARKER}")));
     ask.header("Host", "site.test")
@@ -46,6 +57,7 @@ fn chatty(target: &str) -> Ask {
         .header("Accept", "text/html, text/visitor-secret")
         .header("If-None-Match", "\"visitor-secret\"")
         .header("If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT")
+        .header("X-Request-Id", MARKER)
         .header("Range", "bytes=0-1")
         .header("If-Range", "\"visitor-secret\"")
         .header("Cache-Control", "no-cache")

@@ -256,3 +256,14 @@ fn pages_too_large_for_the_shards_of_the_store_need_an_upgrade() {
     assert_eq!(answer.status, 409);
     assert!(answer.text().contains("store.max_page"), "{}", answer.text());
 }
+
+#[test]
+fn the_level_of_the_log_changes() {
+    // What is logged goes by the new file from then on, the line that says so included.
+    let origin = Origin::start();
+    let proxy = Breadbox::start(isr(&origin));
+    assert_eq!(proxy.reload(isr(&origin).top("log: { level: error }")).status, 200);
+    assert_eq!(proxy.reload(isr(&origin).top("log: { level: info }")).status, 200);
+    eventually("the second is told", PATIENCE, || proxy.count_logged("INFO", "\"generation\":3") == 1);
+    assert_eq!(proxy.count_logged("INFO", "was reloaded"), 1);
+}

@@ -1,11 +1,11 @@
 //! Reading the configuration again while it is served: everything that can go wrong goes wrong before
 //! anything changes.
 
-use super::Source;
 use super::listeners::{self, Listeners, Prepared};
 use crate::admin::reload::{Outcome, Refusal, Reloaded};
 use crate::config::Config;
 use crate::render::{Engine, Notices, Setup};
+use crate::telemetry::Telemetry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,45 @@ use std::time::Duration;
 /// keep the process from stopping.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where a configuration comes from, and so whether it can be read again.
+#[derive(Clone, Debug)]
+pub(in crate::cli) enum Source {
+    /// This file.
+    File(PathBuf),
+    /// The command line, or the program itself.
+    BuiltIn,
+}
+
+/// Reads configurations again.
+pub(in crate::cli) struct Reloader {
+    /// Where they come from.
+    pub(in crate::cli) source: Source,
+    /// The log, which a configuration changes.
+    pub(in crate::cli) telemetry: Telemetry,
+}
+
 /// A configuration that is ready to be served.
 struct Ready {
     setup: Setup,
     prepared: Prepared,
 }
 
-/// Reads the configuration again and has it served, or changes nothing. Says in the log, in the metrics and
-/// to the caller what became of it.
-pub(super) async fn reload(source: &Source, engine: &Arc<Engine>, listeners: &mut Listeners) -> Outcome {
-    let outcome = match read(source, engine, listeners.names()).await {
-        Ok(ready) => Ok(take(ready, engine, listeners).await),
-        Err(refusal) => Err(refusal),
-    };
-    tell(&outcome, engine);
-    outcome
+impl Reloader {
+    /// Reads the configuration again and has it served, or changes nothing. Says in the log, in the metrics
+    /// and to the caller what became of it.
+    pub(super) async fn reload(&self, engine: &Arc<Engine>, listeners: &mut Listeners) -> Outcome {
+        let outcome = match read(&self.source, engine, listeners.names()).await {
+            Ok(ready) => Ok(take(ready, engine, listeners).await),
+            Err(refusal) => Err(refusal),
+        };
+        if outcome.is_ok()
+            && let Err(error) = self.telemetry.change(&engine.setup().config.log)
+        {
+            tracing::error!(%error, "the log goes on as before");
+        }
+        tell(&outcome, engine);
+        outcome
+    }
 }
 
 async fn read(source: &Source, engine: &Arc<Engine>, open: Vec<String>) -> Result<Ready, Refusal> {

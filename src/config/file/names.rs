@@ -119,6 +119,11 @@ pub(super) fn tracking(text: &str) -> Result<Box<str>, Wrong> {
     pattern(&parameter(text)?, "write query: none in the routes")
 }
 
+/// The name of a query parameter whose value is not logged, in which one `*` stands for any run of characters.
+pub(super) fn redacted(text: &str) -> Result<Box<str>, Wrong> {
+    pattern(&parameter(text)?, "write redact: all")
+}
+
 /// The name of a query parameter as a form or a program writes it, not percent-encoded.
 pub(super) fn parameter(text: &str) -> Result<Box<str>, Wrong> {
     if text.is_empty() || text.contains(['=', '&', '?', '#']) {

@@ -29,9 +29,13 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "log",
     ],
-    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets", "log", "logs"],
+    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets"],
 };
+
+pub(super) const LOG: Section =
+    Section { path: "log", keys: &["level", "format", "access", "redact", "buffer"], later: &[] };
 
 pub(super) const LISTENER: Section =
     Section { path: "listeners[]", keys: &["address", "limits"], later: &["tls", "h2c"] };
@@ -110,8 +114,22 @@ pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["heade
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
-const ALL: [&Section; 13] =
-    [&FILE, &LISTENER, &LIMITS, &ADMIN, &ORIGIN, &STORE, &ROUTE, &REVALIDATE, &STALE, &VARY, &BYPASS, &DRAFT, &TAGS];
+const ALL: [&Section; 14] = [
+    &FILE,
+    &LOG,
+    &LISTENER,
+    &LIMITS,
+    &ADMIN,
+    &ORIGIN,
+    &STORE,
+    &ROUTE,
+    &REVALIDATE,
+    &STALE,
+    &VARY,
+    &BYPASS,
+    &DRAFT,
+    &TAGS,
+];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.
 pub fn known_keys() -> Vec<String> {

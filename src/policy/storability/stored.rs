@@ -10,8 +10,8 @@ use http::{HeaderName, header};
 
 /// The fields of an answer as they are replayed to clients, in order and with repetitions.
 ///
-/// Off on every route: what belongs to the connection, `Content-Length` and `Age` (written per
-/// response), tag fields, `Set-Cookie` (it never reaches a second client), and what the answer
+/// Off on every route: what belongs to the connection, `Content-Length`, `Age` and
+/// `X-Request-Id` (written per response), tag fields, `Set-Cookie` (it never reaches a second client), and what the answer
 /// withholds by name. A missing or broken `Date` becomes the arrival's (RFC 9110 §6.6.1).
 pub fn stored_fields(route: &Route, answer: &Answer<'_>) -> Fields {
     let stated = Stated::of(answer.fields);
@@ -39,7 +39,7 @@ fn replayed(route: &Route, answer: &Answer<'_>, may_have: impl Fn(&HeaderName) -
 }
 
 fn is_dropped(route: &Route, name: &HeaderName) -> bool {
-    matches!(name.as_str(), "age" | "content-length")
+    matches!(name.as_str(), "age" | "content-length" | "x-request-id")
         || route.tag_headers.contains(name)
         || (route.cache.is_anonymous() && is_for_caches(name))
 }

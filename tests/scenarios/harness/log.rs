@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ pub(crate) struct Log(Arc<Inner>);
 struct Inner {
     lines: Mutex<Lines>,
     grown: Condvar,
+    /// Held by whoever wants nothing to be read.
+    reading: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -29,6 +31,7 @@ impl Log {
         let writer = log.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                drop(writer.0.reading.lock());
                 writer.change(|lines| lines.lines.push(line));
             }
             writer.change(|lines| lines.ended = true);
@@ -39,6 +42,11 @@ impl Log {
     /// All lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lines.lock().expect("nobody panics while holding the log").lines.clone()
+    }
+
+    /// Reads nothing for as long as the guard is kept: whoever writes finds the pipe full some time.
+    pub(crate) fn pause(&self) -> MutexGuard<'_, ()> {
+        self.0.reading.lock().expect("nobody panics while holding the lock")
     }
 
     /// All lines so far as one text.

@@ -7,7 +7,7 @@ use super::log::{Log, field, is_level};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -168,6 +168,11 @@ impl Breadbox {
     /// All log lines so far.
     pub(crate) fn logs(&self) -> Vec<String> {
         self.log.lines()
+    }
+
+    /// Nobody reads the log while the guard is kept.
+    pub(crate) fn pause_log(&self) -> MutexGuard<'_, ()> {
+        self.log.pause()
     }
 
     /// Waits until stdout or the log says `text`, and returns everything said so far.
