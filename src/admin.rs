@@ -4,6 +4,7 @@
 mod answer;
 mod auth;
 mod dashboard;
+mod deploy;
 mod draft;
 mod explain;
 mod purge;

@@ -6,6 +6,7 @@
 mod admin_client;
 pub mod check;
 pub mod demo;
+pub mod deploy;
 pub mod explain;
 pub mod purge;
 mod replay;
@@ -32,6 +33,7 @@ enum Command {
     Demo(demo::Args),
     Purge(purge::Args),
     Explain(explain::Args),
+    Deploy(deploy::Args),
 }
 
 /// Carries out the command that `args` name (the program's own name first) and answers with its exit code.
@@ -45,6 +47,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::check(&args, &mut std::io::stdout()),
         Command::Demo(args) => demo::demo(&args),
         Command::Purge(args) => purge::purge(&args, &mut std::io::stdout()),
+        Command::Deploy(args) => deploy::deploy(&args, &mut std::io::stdout()),
         Command::Explain(args) => explain::explain(&args, &mut std::io::stdout()),
     };
     match result {

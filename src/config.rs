@@ -1,6 +1,7 @@
 //! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
+pub mod deploys;
 pub mod file;
 pub mod log;
 pub mod pattern;
@@ -10,6 +11,7 @@ pub mod route;
 pub mod template;
 pub mod units;
 
+pub use deploys::Deploys;
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
@@ -49,6 +51,8 @@ pub struct Config {
     pub store: Store,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
+    /// What deploys of the origins make of pages.
+    pub deploys: Deploys,
     /// What is logged.
     pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.

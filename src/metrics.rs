@@ -209,6 +209,21 @@ impl Metrics {
         self.config_generation.get()
     }
 
+    /// Counts a build of the origin that was announced.
+    pub fn deployed(&self) {
+        self.purges.deployed();
+    }
+
+    /// Counts a page of an earlier build that is rendered again although nobody asked for it.
+    pub fn refreshed_deployed(&self) {
+        self.purges.refreshed_deployed();
+    }
+
+    /// Counts an asset that is fetched because a page links it.
+    pub fn fetched_asset(&self) {
+        self.purges.fetched_asset();
+    }
+
     /// Counts a configuration that was taken.
     pub fn reload_taken(&self) {
         self.config_generation.inc();

@@ -3,8 +3,10 @@
 //! [`Engine`] is the whole of it: it knows the pages, the renders in flight, the origins and which
 //! keys back off. One render per key and purge sequence at a time; the flight map holds that.
 
+pub(crate) mod assets;
 pub mod backoff;
 mod complaints;
+mod deploys;
 mod failures;
 mod flight;
 mod gate;
@@ -31,6 +33,7 @@ use crate::store::Store;
 use arc_swap::ArcSwap;
 use backoff::{Backoff, GoodRenders};
 use complaints::Complaints;
+use deploys::Deploys;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
@@ -38,7 +41,7 @@ use scheduler::{Class, Scheduler};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 const FLIGHT_SHARDS: usize = 64;
 
@@ -77,6 +80,10 @@ pub struct Engine {
     flights: Vec<FlightShard>,
     /// Wakes whoever renders purged pages again.
     purged: Notify,
+    deploys: Deploys,
+    /// Pages whose assets are to be fetched, and where they wait until somebody does it.
+    asset_pages: mpsc::Sender<assets::Linking>,
+    asset_queue: Mutex<Option<assets::Queue>>,
     /// The last renders that failed.
     pub(crate) failures: Failures,
     clock: Clock,
@@ -188,11 +195,15 @@ impl OriginState {
 impl Engine {
     /// An engine with an empty store.
     pub fn new(setup: Setup) -> Arc<Self> {
+        let (asset_pages, asset_queue) = assets::queue();
         Arc::new(Engine {
             store: Store::new(&setup.config.store, &setup.config.purging),
             backoff: Backoff::default(),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),
+            deploys: Deploys::new(setup.config.deploys.first.clone()),
+            asset_pages,
+            asset_queue: Mutex::new(Some(asset_queue)),
             failures: Failures::default(),
             clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
             setup: ArcSwap::from_pointee(setup),

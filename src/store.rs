@@ -188,6 +188,11 @@ impl Store {
         self.clock.purge(rules, mode)
     }
 
+    /// Lets every page and every render that has started be of an earlier build of the origin.
+    pub(crate) fn deploy(&self) -> PurgeSeq {
+        self.clock.deploy()
+    }
+
     /// How a page stands after the purges since its render.
     pub(crate) fn standing(&self, page: &Page) -> Standing {
         self.clock.standing(page)

@@ -14,6 +14,7 @@ mod scenarios {
     mod config_errors;
     mod cookies;
     mod dashboard;
+    mod deploys;
     mod disconnect;
     mod draft;
     mod explain;

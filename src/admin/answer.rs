@@ -3,7 +3,7 @@
 
 use super::auth::{Access, access, access_by_key};
 use super::reload::{self, Reloading};
-use super::{dashboard, draft, explain, purge, status};
+use super::{dashboard, deploy, draft, explain, purge, status};
 use crate::metrics::{self, Health, Phase};
 use crate::policy::purge::foreign;
 use crate::render::Engine;
@@ -29,6 +29,7 @@ and with the token:
   GET /-/status.json  the numbers with the paths of pages
   POST /-/purge       purges pages: {\"path\"|\"prefix\"|\"tag\"|\"host\": …} or {\"all\": true}, \"mode\": \"stale\"|\"delete\"
   POST /-/reload      reads proxy.yaml again; with mistakes in it nothing changes
+  POST /-/deploy      {\"id\": …}: this build of the origin runs now; pages of others are rendered again
   POST /-/draft       makes a cookie with which drafts are seen
   PURGE, BAN          as publishing software sends them
 ";
@@ -95,9 +96,10 @@ fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> Answer {
         "/-/explain" if is_read(request.method) => explain::answer(request, engine),
         "/-/status.json" if is_read(request.method) => Answer::json(&status::of(engine, status::Detail::Paths)),
         "/-/purge" if is_post => purge::purge(request.body, engine),
+        "/-/deploy" if is_post => deploy::deploy(request.body, engine),
         "/-/draft" if is_post => draft::draft(request.body, token, engine.now()),
         "/-/explain" | "/-/status.json" => Answer::only("GET, HEAD"),
-        "/-/purge" | "/-/draft" | "/-/reload" => Answer::only("POST"),
+        "/-/purge" | "/-/deploy" | "/-/draft" | "/-/reload" => Answer::only("POST"),
         _ => Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
     }
 }

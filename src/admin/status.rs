@@ -32,6 +32,8 @@ pub(super) struct Status {
     degraded: Vec<String>,
     /// Origins whose last renders all failed, and how many.
     failing: Vec<(Arc<str>, u64)>,
+    /// The build of the origin that was announced last.
+    build: Option<Box<str>>,
     purge_sequence: u64,
     totals: Totals,
     failures: Vec<Failure>,
@@ -77,6 +79,7 @@ pub(super) fn of(engine: &Arc<Engine>, detail: Detail) -> Status {
         },
         degraded: health.reasons(),
         failing: health.failing(),
+        build: engine.build(),
         purge_sequence: engine.store.purge_seq().0,
         totals: setup.metrics.totals(),
         failures: engine.failures.recent().into_iter().map(|failed| failure(failed, detail, now)).collect(),

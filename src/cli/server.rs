@@ -10,6 +10,7 @@ use crate::admin::reload::Reloading;
 use crate::config::{Config, Limits};
 use crate::front::{self, Connections, LiveLimits};
 use crate::metrics::{Metrics, Phase};
+use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
@@ -93,6 +94,7 @@ impl Server {
         metrics.observe_log(self.reloader.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
+        tokio::spawn(fetch_assets(Arc::clone(&engine)));
         let mut listeners = Listeners::new(&engine);
         listeners.become_those_of(&config, prepared);
         let (reloading, mut reloads) = Reloading::new();

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod cursor;
+mod deploys;
 mod env;
 mod hosts;
 mod listeners;
@@ -100,6 +101,7 @@ fn config(root: &At<'_>) -> Config {
         origins,
         store: store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
+        deploys: deploys::deploys(&keys),
         log: log::log(&keys.key("log")),
         tracking,
         routes,

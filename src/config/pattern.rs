@@ -15,6 +15,11 @@ impl NamePatterns {
         self.0.iter().any(|pattern| matches(pattern, name))
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The patterns as they were written.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)

@@ -19,7 +19,7 @@ use crate::render::{Engine, Setup};
 use crate::telemetry::access::{self, Times};
 use crate::telemetry::{AccessEvent, ids};
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderName, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
@@ -177,7 +177,7 @@ impl Proxy {
         Incoming {
             method: &request.method,
             target: request.raw_path(),
-            headers: &request.headers,
+            headers: (&request.headers).into(),
             listener_scheme: self.scheme,
             peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         }
@@ -211,7 +211,7 @@ impl Proxy {
 
     fn log_access(&self, session: &Session, ctx: &Ctx, total: Duration) {
         let incoming = self.incoming(session);
-        let field = |name| incoming.headers.get(name).map(HeaderValue::as_bytes);
+        let field = |name: &HeaderName| incoming.headers.first(name);
         // HTTP/2 names the host in the target.
         let authority = || session.req_header().uri.authority().map(|host| host.as_str().as_bytes());
         AccessEvent {

@@ -73,8 +73,8 @@ impl<'a> Lookup<'a> {
             match (verdict, page) {
                 (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
                 (Verdict::Stale(refresh), Some(page)) => {
-                    if refresh == Refresh::Start {
-                        self.refresh(&seen, ctx);
+                    if refresh == Refresh::Start || (refresh == Refresh::InTurn && self.engine.is_its_turn()) {
+                        self.refresh(&seen, verdict, ctx);
                     }
                     return self.serve(session, ctx, &page, Served::StaleHit).await;
                 }
@@ -131,7 +131,7 @@ impl<'a> Lookup<'a> {
             uncacheable: self.engine.store.is_uncacheable(&seen.flight, now),
             backing_off_until: self.engine.backing_off_until(&self.setup, &seen.flight, self.wanted.origin, now),
             only_if_cached,
-            standing: page.map(|page| self.engine.store.standing(page)).unwrap_or_default(),
+            standing: page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default(),
         };
         lookup::decide(page, seen.missing, wish, varies, &state, now)
     }
@@ -170,8 +170,8 @@ impl<'a> Lookup<'a> {
         self.engine.join_or_start(&seen.flight, still_wanted, || self.order(seen, ctx))
     }
 
-    fn refresh(&self, seen: &Seen, ctx: &Ctx) {
-        let still_wanted = || self.decide(&self.look(), ctx.now) == Verdict::Stale(Refresh::Start);
+    fn refresh(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) {
+        let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
         self.engine.refresh(&seen.flight, still_wanted, || self.order(seen, ctx));
     }
 

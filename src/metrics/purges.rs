@@ -1,4 +1,4 @@
-//! What was purged, by kind and mode; never what exactly.
+//! What was purged, by kind and mode, and what deploys made of pages; never what exactly.
 
 use crate::config::PurgeMode;
 use crate::policy::purge::Kind;
@@ -10,6 +10,9 @@ pub(super) struct Purges {
     /// By kind, then mode.
     purged: Vec<[IntCounter; PurgeMode::ALL.len()]>,
     refreshed: IntCounter,
+    deploys: IntCounter,
+    deploy_refreshes: IntCounter,
+    assets: IntCounter,
 }
 
 impl Purges {
@@ -19,9 +22,14 @@ impl Purges {
         registry.register(Box::new(counters.clone()))?;
         let of = |kind: Kind| PurgeMode::ALL.map(|mode| counters.with_label_values(&[kind.as_str(), mode.as_str()]));
         let help = "Purged pages that were rendered again although nobody had asked for them yet.";
-        let refreshed = IntCounter::new("breadbox_purge_refreshes_total", help)?;
-        registry.register(Box::new(refreshed.clone()))?;
-        Ok(Purges { purged: Kind::ALL.into_iter().map(of).collect(), refreshed })
+        let refreshed = super::counter(registry, "breadbox_purge_refreshes_total", help)?;
+        let deploys = super::counter(registry, "breadbox_deploys_total", "Builds of the origins that were announced.")?;
+        let help = "Pages of earlier builds that were rendered again although nobody had asked for them yet.";
+        let deploy_refreshes = super::counter(registry, "breadbox_deploy_refreshes_total", help)?;
+        let help = "Assets that were fetched because a stored page links them.";
+        let assets = super::counter(registry, "breadbox_assets_fetched_total", help)?;
+        let purged = Kind::ALL.into_iter().map(of).collect();
+        Ok(Purges { purged, refreshed, deploys, deploy_refreshes, assets })
     }
 
     pub(super) fn purged(&self, kind: Kind, mode: PurgeMode) {
@@ -30,6 +38,18 @@ impl Purges {
 
     pub(super) fn refreshed(&self) {
         self.refreshed.inc();
+    }
+
+    pub(super) fn deployed(&self) {
+        self.deploys.inc();
+    }
+
+    pub(super) fn refreshed_deployed(&self) {
+        self.deploy_refreshes.inc();
+    }
+
+    pub(super) fn fetched_asset(&self) {
+        self.assets.inc();
     }
 }
 

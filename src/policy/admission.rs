@@ -4,23 +4,27 @@
 
 mod bypass;
 mod invalidation;
+mod sought;
 
 pub use bypass::{Bypass, BypassReason, Effect};
 pub use invalidation::invalidates;
+pub use sought::{Sought, Understood};
 
 use super::connection;
 use super::cookies::Cookies;
 use super::forwarded;
 use super::host::Host;
-use super::key::{Key, KeyUri};
+use super::key::{Key, KeyBuffer, KeyWriter};
 use super::query::{self, Counted, RscParameter};
-use super::render_request::keyed_fields;
+use super::render_request::{keyed_names, write_keyed};
+use super::request_fields::RequestFields;
 use super::route::RouteTable;
-use super::target::readings::further_readings;
+use super::target::readings::{further_readings, without_slash};
 use super::target::{Encoding, Resource, Target};
 use crate::config::{CacheMode, Config, OriginId, Route, RouteId, Scheme};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, Method};
+use sought::Found;
 use std::net::IpAddr;
 
 /// A request as it arrived.
@@ -31,7 +35,7 @@ pub struct Incoming<'a> {
     /// The request-target as it stands in the request line (for HTTP/2: `:path`).
     pub target: &'a [u8],
     /// All fields as they came (for HTTP/2: with `:authority` as `Host`).
-    pub headers: &'a HeaderMap,
+    pub headers: RequestFields<'a>,
     /// Whether the listener speaks TLS.
     pub listener_scheme: Scheme,
     /// Who is at the other end of the connection.
@@ -94,32 +98,61 @@ const RSC: HeaderName = HeaderName::from_static("rsc");
 
 /// Decides what a request is.
 pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Admission {
+    match judge(config, table, incoming, &mut KeyBuffer::default()) {
+        Judged::Malformed(what) => Admission::Malformed(what),
+        Judged::Misdirected => Admission::Misdirected,
+        Judged::Bypass(understood, reason) => Admission::Bypass(understood.bypass(incoming, reason)),
+        Judged::Lookup(sought) => Admission::Lookup(Box::new(sought.wanted(incoming))),
+    }
+}
+
+/// The same as [`Admission`], borrowed from the request and from the buffer that its key was written into.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and a box would be an allocation")]
+pub enum Judged<'a, 'k> {
+    /// It cannot be understood.
+    Malformed(&'static str),
+    /// Its host is not served here.
+    Misdirected,
+    /// It goes to the origin as it is.
+    Bypass(Understood<'a>, BypassReason),
+    /// It asks for a page that may be stored.
+    Lookup(Sought<'a, 'k>),
+}
+
+/// Decides what a request is. Where its target and its host are in their normal forms, as nearly all are,
+/// nothing is allocated.
+pub fn judge<'a, 'k>(
+    config: &Config,
+    table: &RouteTable,
+    incoming: &Incoming<'a>,
+    key: &'k mut KeyBuffer,
+) -> Judged<'a, 'k> {
     let (resource, host) = match understand(incoming) {
         Ok(understood) => understood,
-        Err(what) => return Admission::Malformed(what),
+        Err(what) => return Judged::Malformed(what),
     };
     if config.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|entry| host.is_meant_by(entry))) {
-        return Admission::Misdirected;
+        return Judged::Misdirected;
     }
     let route = resource.as_ref().and_then(|resource| table.find(&host, &resource.path));
-    let bypass = bypass(config, incoming, resource.as_ref(), route, &host);
-    let request = Request { config, table, incoming, host };
-    match resource.ok_or(BypassReason::Method).and_then(|resource| request.wanted(&resource, &bypass)) {
-        Ok(wanted) => Admission::Lookup(Box::new(wanted)),
-        Err(reason) => Admission::Bypass(Bypass { reason, ..bypass }),
+    let origin = route.map_or(OriginId(0), |route| config.route(route).origin);
+    let fixed = config.origin(origin).public_scheme;
+    let scheme = fixed.unwrap_or_else(|| forwarded::client_scheme(config, incoming));
+    let understood = Understood { route, origin, scheme, host, resource };
+    let request = Request { config, table, incoming };
+    match request.sought(&understood, key) {
+        Ok((id, found)) => Judged::Lookup(Sought { route: id, understood, found }),
+        Err(reason) => Judged::Bypass(understood, reason),
     }
 }
 
 /// What the request-target names (nothing for `*`) and on which host (RFC 9112 §3.2, §3.2.2).
-fn understand<'a>(incoming: &Incoming<'a>) -> Result<(Option<Resource<'a>>, Host), &'static str> {
+fn understand<'a>(incoming: &Incoming<'a>) -> Result<(Option<Resource<'a>>, Host<'a>), &'static str> {
     let target = Target::parse(incoming.target).map_err(|_| "target")?;
-    let mut fields = incoming.headers.get_all(HOST).iter();
-    let field = fields.next().ok_or("host")?;
-    if fields.next().is_some() {
-        return Err("host");
-    }
+    let field = incoming.headers.only(&HOST).ok_or("host")?;
     // Also where the target's authority wins, an invalid field makes the request malformed.
-    let host = Host::parse(field.as_bytes()).map_err(|_| "host")?;
+    let host = Host::parse(field).map_err(|_| "host")?;
     match target {
         _ if *incoming.method == Method::CONNECT => Err("method"),
         Target::Asterisk if *incoming.method != Method::OPTIONS => Err("target"),
@@ -131,101 +164,95 @@ fn understand<'a>(incoming: &Incoming<'a>) -> Result<(Option<Resource<'a>>, Host
     }
 }
 
-/// The request as a bypass; its reason is yet to be found.
-fn bypass(
-    config: &Config,
-    incoming: &Incoming<'_>,
-    resource: Option<&Resource<'_>>,
-    route: Option<RouteId>,
-    host: &Host,
-) -> Bypass {
-    let origin = route.map_or(OriginId(0), |route| config.route(route).origin);
-    let fixed = config.origin(origin).public_scheme;
-    let scheme = fixed.unwrap_or_else(|| forwarded::client_scheme(config, incoming));
-    Bypass {
-        reason: BypassReason::Method,
-        origin,
-        route,
-        scheme,
-        host: host.authority(scheme).into(),
-        target: resource.map_or(&b"*"[..], |resource| &resource.origin_form).into(),
-        effect: if incoming.method.is_safe() { Effect::Safe } else { Effect::Unsafe },
-    }
-}
-
 /// A request that was understood.
-struct Request<'a> {
-    config: &'a Config,
-    table: &'a RouteTable,
-    incoming: &'a Incoming<'a>,
-    host: Host,
+struct Request<'r, 'a> {
+    config: &'r Config,
+    table: &'r RouteTable,
+    incoming: &'r Incoming<'a>,
 }
 
-impl Request<'_> {
-    /// The page the request asks for, or why it is a bypass.
-    fn wanted(&self, resource: &Resource<'_>, bypass: &Bypass) -> Result<Wanted, BypassReason> {
+impl<'a> Request<'_, 'a> {
+    /// The page the request asks for and its route, or why it is a bypass.
+    fn sought<'k>(
+        &self,
+        understood: &Understood<'a>,
+        buffer: &'k mut KeyBuffer,
+    ) -> Result<(RouteId, Found<'a, 'k>), BypassReason> {
+        let resource = understood.resource.as_ref().ok_or(BypassReason::Method)?;
         check_message(self.incoming)?;
-        let id = bypass.route.ok_or(BypassReason::NoRoute)?;
+        let id = understood.route.ok_or(BypassReason::NoRoute)?;
         let route = self.config.route(id);
         check_route(route, self.incoming.headers)?;
-        self.check_path(resource, id)?;
+        self.check_path(resource, &understood.host, id)?;
         if resource.raw_query.is_some_and(|query| query.len() > MAX_QUERY) {
             return Err(BypassReason::Query);
         }
-        let wanted = Wanted {
-            route: id,
-            origin: bypass.origin,
-            key: Key::of(KeyUri { scheme: bypass.scheme, host: &bypass.host, path: &resource.path, query: None }),
-            scheme: bypass.scheme,
-            host: bypass.host.clone(),
-            target: resource.path.clone(),
-            tracking: None,
-            method_is_head: *self.incoming.method == Method::HEAD,
-            is_rsc: false,
-            otherwise: bypass.clone(),
+        let found = if route.cache.is_anonymous() {
+            self.anonymous(understood, resource, route, buffer)
+        } else {
+            untouched(understood, resource, buffer)
         };
-        if route.cache.is_anonymous() { self.anonymous(resource, route, wanted) } else { untouched(resource, wanted) }
+        Ok((id, found?))
     }
 
-    /// Completes what is wanted on `isr` and `static`: only what counts is in the key.
-    fn anonymous(&self, resource: &Resource<'_>, route: &Route, wanted: Wanted) -> Result<Wanted, BypassReason> {
+    /// The key on `isr` and `static`: only what counts is in it.
+    fn anonymous<'k>(
+        &self,
+        understood: &Understood<'a>,
+        resource: &Resource<'a>,
+        route: &Route,
+        buffer: &'k mut KeyBuffer,
+    ) -> Result<Found<'a, 'k>, BypassReason> {
         let headers = self.incoming.headers;
-        let is_rsc = route.vary.keys_on_rsc() && headers.contains_key(RSC);
+        let is_rsc = route.vary.keys_on_rsc() && headers.has(&RSC);
         let rsc = if is_rsc { RscParameter::Counts } else { RscParameter::NeverCounts };
         let counted = query::counted(resource.raw_query, route, &self.config.tracking, rsc);
         let counted = counted.map_err(|_| BypassReason::Query)?;
-        let variant = variant(route, headers, &counted);
-        if variant.iter().flatten().map(Vec::len).sum::<usize>() > MAX_VARIANT {
+        let host = understood.host.authority(understood.scheme);
+        let mut key = buffer.start(understood.scheme, &host, &resource.path, |out| counted.write_identity(out));
+        write_variant(route, headers, &counted, &mut key);
+        if key.variant_len() > MAX_VARIANT {
             return Err(BypassReason::Vary);
         }
-        let uri = KeyUri { query: counted.identity.as_deref(), ..wanted.key.uri() };
-        let key = Key::with_components(uri, variant.iter().map(Option::as_deref));
-        let target = with_query(&resource.path, counted.sent.as_deref());
-        Ok(Wanted { key, target, tracking: counted.tracking, is_rsc, ..wanted })
+        Ok(Found { key: key.finish(), counted: Some(counted), is_rsc })
     }
 
     /// The path must mean one thing only, as far as it matters: no reading of it may lead to a route
     /// on which this request would be a bypass.
-    fn check_path(&self, resource: &Resource<'_>, id: RouteId) -> Result<(), BypassReason> {
+    fn check_path(&self, resource: &Resource<'_>, host: &Host<'_>, id: RouteId) -> Result<(), BypassReason> {
         if resource.encoding == Encoding::Invalid || resource.path.len() > MAX_PATH {
             return Err(BypassReason::Path);
         }
-        let readings = further_readings(&resource.path).map_err(|_| BypassReason::Path)?;
         // On `headers` a render carries what the visitor sent, so a path without a route is stricter too.
         let cares_for_no_route = self.config.route(id).cache == CacheMode::Headers;
-        let is_stricter = |reading: &String| match self.table.find(&self.host, reading) {
+        let is_stricter = |reading: &str| match self.table.find(host, reading) {
             None => cares_for_no_route,
             Some(other) => other != id && check_route(self.config.route(other), self.incoming.headers).is_err(),
         };
-        if readings.iter().any(is_stricter) { Err(BypassReason::Path) } else { Ok(()) }
+        let stricter = match without_slash(&resource.path) {
+            Some(path) => is_stricter(path),
+            None => {
+                let readings = further_readings(&resource.path).map_err(|_| BypassReason::Path)?;
+                readings.iter().any(|reading| is_stricter(reading))
+            }
+        };
+        if stricter { Err(BypassReason::Path) } else { Ok(()) }
     }
 }
 
-/// Completes what is wanted on `headers`: the query is part of the key as it came.
-fn untouched(resource: &Resource<'_>, wanted: Wanted) -> Result<Wanted, BypassReason> {
+/// The key on `headers`: the query is part of it as it came.
+fn untouched<'a, 'k>(
+    understood: &Understood<'a>,
+    resource: &Resource<'a>,
+    buffer: &'k mut KeyBuffer,
+) -> Result<Found<'a, 'k>, BypassReason> {
     let query = resource.raw_query.map(std::str::from_utf8).transpose().map_err(|_| BypassReason::Query)?;
-    let key = Key::of(KeyUri { query, ..wanted.key.uri() });
-    Ok(Wanted { key, target: with_query(&resource.path, query), ..wanted })
+    let host = understood.host.authority(understood.scheme);
+    let key = buffer.start(understood.scheme, &host, &resource.path, |out| {
+        out.extend_from_slice(query.unwrap_or_default().as_bytes());
+        query.is_some()
+    });
+    Ok(Found { key: key.finish(), counted: None, is_rsc: false })
 }
 
 /// What makes a request a bypass whatever it asks for.
@@ -234,11 +261,11 @@ fn check_message(incoming: &Incoming<'_>) -> Result<(), BypassReason> {
     if !matches!(*incoming.method, Method::GET | Method::HEAD) {
         return Err(BypassReason::Method);
     }
-    if headers.contains_key(UPGRADE) {
+    if headers.has(&UPGRADE) {
         return Err(BypassReason::Upgrade);
     }
-    let has_length = headers.get_all(CONTENT_LENGTH).iter().any(|length| length != "0");
-    if has_length || headers.contains_key(TRANSFER_ENCODING) {
+    let has_length = headers.all(&CONTENT_LENGTH).any(|length| length != b"0");
+    if has_length || headers.has(&TRANSFER_ENCODING) {
         return Err(BypassReason::Body);
     }
     if connection::nominates_what_counts(headers) {
@@ -248,7 +275,7 @@ fn check_message(incoming: &Incoming<'_>) -> Result<(), BypassReason> {
 }
 
 /// What makes a request a bypass on this route.
-fn check_route(route: &Route, headers: &HeaderMap) -> Result<(), BypassReason> {
+fn check_route(route: &Route, headers: RequestFields<'_>) -> Result<(), BypassReason> {
     if route.cache == CacheMode::Off {
         return Err(BypassReason::Off);
     }
@@ -262,32 +289,34 @@ fn check_route(route: &Route, headers: &HeaderMap) -> Result<(), BypassReason> {
     if !route.cache.is_anonymous() {
         return Ok(());
     }
-    if headers.contains_key(AUTHORIZATION) {
+    if headers.has(&AUTHORIZATION) {
         return Err(BypassReason::Authorization);
     }
-    if headers.keys().any(|name| is_next_router(name) && !route.vary.headers.contains(name)) {
+    let keys_on = |name: &str| route.vary.headers.iter().any(|keyed| keyed.as_str().eq_ignore_ascii_case(name));
+    if headers.names().any(|name| is_next_router(name) && !keys_on(name)) {
         return Err(BypassReason::Rsc);
     }
     Ok(())
 }
 
 /// Fields that make Next.js answer something other than a page (FRAMEWORKS.md 1).
-fn is_next_router(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("next-router-") || matches!(name, "rsc" | "next-action")
+fn is_next_router(name: &str) -> bool {
+    const PREFIX: &str = "next-router-";
+    let begins = |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    begins(PREFIX) || ["rsc", "next-action"].iter().any(|whole| name.eq_ignore_ascii_case(whole))
 }
 
 /// What tells the variants of a URI apart on `isr` and `static`: as many components on every request of a route.
-fn variant(route: &Route, headers: &HeaderMap, counted: &Counted) -> Vec<Option<Vec<u8>>> {
-    let fields =
-        keyed_fields(route, headers).map(|(_, value)| value.as_ref().map(HeaderValue::as_bytes).map(<[u8]>::to_vec));
-    let cookies = route.vary.cookies.iter().map(|name| Cookies::of(headers).keyed(name));
-    let rsc = (!counted.rsc.is_empty()).then(|| counted.rsc.join("&").into_bytes());
-    fields.chain(cookies).chain(route.vary.keys_on_rsc().then_some(rsc)).collect()
-}
-
-fn with_query(path: &str, query: Option<&str>) -> String {
-    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+fn write_variant(route: &Route, headers: RequestFields<'_>, counted: &Counted<'_>, key: &mut KeyWriter<'_>) {
+    for name in keyed_names(route) {
+        key.component(|out| write_keyed(headers, name, out));
+    }
+    for name in &route.vary.cookies {
+        key.component(|out| Cookies::of(headers).write_keyed(name, out));
+    }
+    if route.vary.keys_on_rsc() {
+        key.component(|out| counted.write_rsc(out));
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::admission::{Admission, Incoming, Wanted, admit};
 use super::host::Host;
 use super::key::Key;
-use super::render_request::keyed_fields;
+use super::render_request::keyed_names;
 use super::route::RouteTable;
 use crate::config::{Config, Route};
 use http::header::{COOKIE, HOST};
@@ -29,7 +29,7 @@ pub(crate) fn wanted(config: &Config, table: &RouteTable, key: &Key) -> Option<(
     let incoming = Incoming {
         method: &Method::GET,
         target: target.as_bytes(),
-        headers: &headers,
+        headers: (&headers).into(),
         listener_scheme: uri.scheme,
         peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
     };
@@ -41,7 +41,7 @@ pub(crate) fn wanted(config: &Config, table: &RouteTable, key: &Key) -> Option<(
 
 /// Adds the fields and cookies that the variant was told apart by, and returns its `_rsc` parameters.
 fn add_variant<'a>(route: &Route, key: &'a Key, headers: &mut HeaderMap) -> Option<Option<&'a str>> {
-    let names: Vec<_> = keyed_fields(route, headers).map(|(name, _)| name.clone()).collect();
+    let names: Vec<_> = keyed_names(route).cloned().collect();
     let mut components = key.variant_components().into_iter();
     for name in names {
         if let Some(value) = components.next()? {

@@ -1,9 +1,10 @@
 //! What of a request belongs to one connection and not to the request (RFC 9110 §7.6.1).
 
+use super::request_fields::RequestFields;
+use http::HeaderName;
 use http::header::{
     CONNECTION, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName};
 
 /// Whether a field is for the next hop only, nominated or not.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -16,10 +17,8 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 ///
 /// Nobody honest does that. Such a field would count when a page is chosen and be gone when the
 /// origin is asked, so one visitor could store a page under another's key.
-pub(crate) fn nominates_what_counts(headers: &HeaderMap) -> bool {
-    let fields = headers.get_all(CONNECTION).iter();
-    let mut nominated = fields.flat_map(|field| field.as_bytes().split(|&b| b == b',')).map(<[u8]>::trim_ascii);
-    nominated.any(|token| {
-        HeaderName::from_bytes(token).is_ok_and(|name| headers.contains_key(&name) && !is_hop_by_hop(&name))
-    })
+pub(crate) fn nominates_what_counts(headers: RequestFields<'_>) -> bool {
+    let fields = headers.all(&CONNECTION);
+    let mut nominated = fields.flat_map(|field| field.split(|&b| b == b',')).map(<[u8]>::trim_ascii);
+    nominated.any(|token| HeaderName::from_bytes(token).is_ok_and(|name| headers.has(&name) && !is_hop_by_hop(&name)))
 }

@@ -4,18 +4,19 @@
 //! finds it counts; where a route keys on one, what is sent is written anew from what was understood.
 
 use super::percent;
-use crate::config::BypassCookies;
+use super::request_fields::RequestFields;
+use crate::config::{BypassCookies, NamePatterns};
+use http::HeaderValue;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderValue};
 
 /// The `Cookie` fields of a request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Cookies<'a>(&'a HeaderMap);
+pub(crate) struct Cookies<'a>(RequestFields<'a>);
 
 impl<'a> Cookies<'a> {
     /// The cookies among `headers`.
-    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
-        Cookies(headers)
+    pub(crate) fn of(headers: impl Into<RequestFields<'a>>) -> Self {
+        Cookies(headers.into())
     }
 
     /// Whether any of them makes the request a bypass under `rule`.
@@ -23,9 +24,7 @@ impl<'a> Cookies<'a> {
         match rule {
             BypassCookies::None => false,
             BypassCookies::Any => self.loose_pairs().next().is_some(),
-            BypassCookies::Names(names) => {
-                self.loose_pairs().any(|(name, _)| spellings(name).iter().any(|name| names.matches(name)))
-            }
+            BypassCookies::Names(names) => self.loose_pairs().any(|(name, _)| is_among(names, name)),
         }
     }
 
@@ -44,16 +43,22 @@ impl<'a> Cookies<'a> {
     /// `None` where there is none, which is not the same as an empty one.
     pub(crate) fn keyed(self, name: &str) -> Option<Vec<u8>> {
         let mut sent = Vec::new();
-        for (found, value) in self.pairs().filter(|(found, _)| *found == name.as_bytes()) {
-            let Some(value) = value else { continue };
-            if !sent.is_empty() {
-                sent.extend_from_slice(b"; ");
+        self.write_keyed(name, &mut sent).then_some(sent)
+    }
+
+    /// Writes the same behind what is in the buffer, and answers whether there is any.
+    pub(crate) fn write_keyed(self, name: &str, out: &mut Vec<u8>) -> bool {
+        let mut has = false;
+        for value in self.values(name) {
+            if has {
+                out.extend_from_slice(b"; ");
             }
-            sent.extend_from_slice(found);
-            sent.push(b'=');
-            sent.extend_from_slice(value);
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            out.extend_from_slice(value);
+            has = true;
         }
-        (!sent.is_empty()).then_some(sent)
+        has
     }
 
     /// The cookies with these names (sorted) in one `Cookie` field.
@@ -81,12 +86,21 @@ impl<'a> Cookies<'a> {
     }
 
     fn split(self, separates: fn(u8) -> bool) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
-        let fields = self.0.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-        let pairs = fields.flat_map(move |field| field.split(move |&b| separates(b)).map(<[u8]>::trim_ascii));
+        let pairs =
+            self.0.all(&COOKIE).flat_map(move |field| field.split(move |&b| separates(b)).map(<[u8]>::trim_ascii));
         pairs.filter(|pair| !pair.is_empty()).map(|pair| match memchr::memchr(b'=', pair) {
             Some(at) => (pair[..at].trim_ascii_end(), Some(pair[at + 1..].trim_ascii_start())),
             None => (pair, None),
         })
+    }
+}
+
+/// Whether an origin may read `name` as one of these.
+fn is_among(names: &NamePatterns, name: &[u8]) -> bool {
+    let reads_one_way = |byte: &u8| byte.is_ascii() && !matches!(byte, b'%' | b'.' | b' ' | b'+' | b'[');
+    match std::str::from_utf8(name) {
+        Ok(text) if name.iter().all(reads_one_way) => names.matches(text),
+        _ => spellings(name).iter().any(|name| names.matches(name)),
     }
 }
 
@@ -100,7 +114,7 @@ fn spellings(name: &[u8]) -> [String; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::NamePatterns;
+    use http::HeaderMap;
     use proptest::prelude::*;
 
     fn headers(fields: &[&str]) -> HeaderMap {

@@ -3,8 +3,8 @@
 //! neither read nor write the cache.
 
 use super::cookies::Cookies;
+use super::request_fields::RequestFields;
 use super::time::Timestamp;
-use http::HeaderMap;
 use ring::hmac;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn sign(token: &str, until: Timestamp) -> String {
 }
 
 /// Whether a request carries such a cookie that is still good. Without a token none is.
-pub fn is_draft(token: Option<&str>, headers: &HeaderMap, now: Timestamp) -> bool {
+pub fn is_draft<'a>(token: Option<&str>, headers: impl Into<RequestFields<'a>>, now: Timestamp) -> bool {
     let Some(token) = token.filter(|token| !token.is_empty()) else { return false };
     Cookies::of(headers).values(COOKIE).any(|value| is_good(token, value, now))
 }
@@ -53,14 +53,14 @@ fn unhex(hex: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
     use http::header::COOKIE as COOKIE_FIELD;
+    use http::{HeaderMap, HeaderValue};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn is_draft_with(token: Option<&str>, value: &str) -> bool {
         let field = HeaderValue::from_str(&format!("a=1; {COOKIE}={value}")).unwrap();
-        is_draft(token, &[(COOKIE_FIELD, field)].into_iter().collect(), NOW)
+        is_draft(token, &[(COOKIE_FIELD, field)].into_iter().collect::<HeaderMap>(), NOW)
     }
 
     #[test]

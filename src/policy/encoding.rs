@@ -15,8 +15,9 @@ pub use coding::Coding;
 pub use representations::{Demand, Representation, Representations, State};
 
 use super::page::Page;
+use super::request_fields::RequestFields;
 use super::validation::{is_named, strong_match, weak_match};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 
 /// The representation of a page for a request that accepts this much. It allocates nothing.
 pub fn choose<'p>(accept: &Accept, page: &'p Page) -> &'p Representation {
@@ -37,7 +38,8 @@ pub fn choose<'p>(accept: &Accept, page: &'p Page) -> &'p Representation {
 /// The representation for a request with these fields: [`choose`]'s, unless a precondition names the
 /// `ETag` of another one that the client accepts too. Then it has that one already, or a part of it, and
 /// it is the one that its condition is about (RFC 9110 §13.1).
-pub fn select<'p>(request: &HeaderMap, page: &'p Page) -> &'p Representation {
+pub fn select<'p, 'a>(request: impl Into<RequestFields<'a>>, page: &'p Page) -> &'p Representation {
+    let request = request.into();
     if !page.representations.is_negotiated() {
         return &page.representations.all()[0];
     }
@@ -48,7 +50,7 @@ pub fn select<'p>(request: &HeaderMap, page: &'p Page) -> &'p Representation {
         (header::IF_NONE_MATCH, weak_match),
         (header::IF_RANGE, strong_match),
     ];
-    let Some((name, same)) = conditions.into_iter().find(|(name, _)| request.contains_key(name)) else { return chosen };
+    let Some((name, same)) = conditions.into_iter().find(|(name, _)| request.has(name)) else { return chosen };
     let held = |one: &&Representation| names(request, &name, one, same);
     if held(&chosen) {
         return chosen;
@@ -57,8 +59,8 @@ pub fn select<'p>(request: &HeaderMap, page: &'p Page) -> &'p Representation {
     accepted.into_iter().find(held).unwrap_or(chosen)
 }
 
-fn names(request: &HeaderMap, name: &HeaderName, one: &Representation, same: fn(&[u8], &[u8]) -> bool) -> bool {
-    request.get_all(name).iter().any(|list| is_named(list, one.etag.as_ref(), same))
+fn names(request: RequestFields<'_>, name: &HeaderName, one: &Representation, same: fn(&[u8], &[u8]) -> bool) -> bool {
+    request.all(name).any(|list| is_named(list, one.etag.as_ref(), same))
 }
 
 #[cfg(test)]

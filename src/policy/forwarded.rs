@@ -3,9 +3,10 @@
 
 use super::admission::{Bypass, Incoming};
 use super::host::Host;
+use super::request_fields::RequestFields;
 use crate::config::{Config, Scheme};
 use http::header::{FORWARDED, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -39,8 +40,8 @@ pub fn bypass_fields(config: &Config, bypass: &Bypass, incoming: &Incoming<'_>) 
     if !(trusted && names_one_host(headers)) {
         set.push((FORWARDED_HOST, host_value(&bypass.host)));
     }
-    let remove =
-        if trusted { Vec::new() } else { headers.keys().filter(|name| is_forwarding(name)).cloned().collect() };
+    let named = headers.names().filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+    let remove = if trusted { Vec::new() } else { named.filter(is_forwarding).collect() };
     BypassFields { remove, set }
 }
 
@@ -73,7 +74,7 @@ pub fn client(config: &Config, incoming: &Incoming<'_>) -> Option<IpAddr> {
     if !is_trusted(config, incoming.peer) {
         return Some(incoming.peer);
     }
-    let fields: Vec<&[u8]> = incoming.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+    let fields: Vec<&[u8]> = incoming.headers.all(&FORWARDED_FOR).collect();
     let hops = fields.iter().rev().flat_map(|field| field.rsplit(|&b| b == b',')).map(<[u8]>::trim_ascii);
     for hop in hops {
         match std::str::from_utf8(hop).ok().and_then(|hop| hop.parse::<IpAddr>().ok()) {
@@ -144,25 +145,24 @@ fn is_trusted(config: &Config, peer: IpAddr) -> bool {
     config.trusted_proxies.iter().any(|net| net.contains(&peer))
 }
 
-fn names_one_host(headers: &HeaderMap) -> bool {
-    let mut fields = headers.get_all(FORWARDED_HOST).iter();
-    fields.next().is_some_and(|field| Host::parse(field.as_bytes()).is_ok()) && fields.next().is_none()
+fn names_one_host(headers: RequestFields<'_>) -> bool {
+    headers.only(&FORWARDED_HOST).is_some_and(|field| Host::parse(field).is_ok())
 }
 
 fn forwarded_for(trusted: bool, incoming: &Incoming<'_>) -> HeaderValue {
     let peer = incoming.peer.to_canonical().to_string();
     let mut hops: Vec<&[u8]> = Vec::new();
     if trusted {
-        hops.extend(incoming.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes));
+        hops.extend(incoming.headers.all(&FORWARDED_FOR));
         hops.retain(|hop| !hop.trim_ascii().is_empty());
     }
     hops.push(peer.as_bytes());
     HeaderValue::from_bytes(&hops.join(&b", "[..])).expect("field values and an address, joined by commas")
 }
 
-fn last_element<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
-    let field = headers.get_all(name).iter().next_back()?;
-    field.as_bytes().rsplit(|&b| b == b',').next().map(<[u8]>::trim_ascii)
+fn last_element<'a>(headers: RequestFields<'a>, name: &HeaderName) -> Option<&'a [u8]> {
+    let field = headers.all(name).last()?;
+    field.rsplit(|&b| b == b',').next().map(<[u8]>::trim_ascii)
 }
 
 /// The `proto` of one forwarded-element (RFC 7239 §4).

@@ -3,15 +3,17 @@
 //! forwarding fields never do, whoever sends them, because a host is part of a key.
 
 use crate::config::Scheme;
-use std::fmt::Write;
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use thiserror::Error;
 
 /// A host as it was asked for, normalised. The port is kept until the scheme tells whether it is the default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Host {
-    name: Box<str>,
+pub struct Host<'a> {
+    name: Cow<'a, str>,
     port: Option<u16>,
+    /// What was read, where that is the normal form of name and port.
+    normal: Option<&'a str>,
 }
 
 /// Why a host cannot be served: the answer is 400.
@@ -34,20 +36,26 @@ pub enum HostError {
 /// RFC 1035 §2.3.4, as text.
 const MAX_NAME: usize = 253;
 
-impl Host {
+impl<'a> Host<'a> {
     /// Reads the value of a `Host` field or an authority without user information.
     ///
     /// # Errors
     /// Whatever is not exactly one name, IPv4 or IPv6 address with at most one port.
-    pub fn parse(raw: &[u8]) -> Result<Host, HostError> {
+    pub fn parse(raw: &'a [u8]) -> Result<Host<'a>, HostError> {
         let raw = std::str::from_utf8(raw).map_err(|_| HostError::BadByte)?;
         if let Some(literal) = raw.strip_prefix('[') {
             let (address, port) = literal.split_once(']').ok_or(HostError::BadName)?;
             let address: Ipv6Addr = address.parse().map_err(|_| HostError::BadName)?;
-            return Ok(Host { name: format!("[{address}]").into(), port: parse_port(port)? });
+            return Host::new(raw, format!("[{address}]").into(), port);
         }
         let (name, port) = raw.find(':').map_or((raw, ""), |colon| raw.split_at(colon));
-        Ok(Host { name: parse_name(name)?, port: parse_port(port)? })
+        Host::new(raw, parse_name(name)?, port)
+    }
+
+    fn new(raw: &'a str, name: Cow<'a, str>, port: &str) -> Result<Self, HostError> {
+        let is_normal = matches!(name, Cow::Borrowed(_)) && name.len() + port.len() == raw.len();
+        let normal = (is_normal && !port.starts_with(":0") && port != ":").then_some(raw);
+        Ok(Host { name, port: parse_port(port)?, normal })
     }
 
     /// The name without a port; IPv6 in brackets.
@@ -56,12 +64,11 @@ impl Host {
     }
 
     /// The name, with the port where it is not the default one of `scheme`.
-    pub fn authority(&self, scheme: Scheme) -> String {
-        let mut authority = String::from(&*self.name);
-        if let Some(port) = self.port.filter(|port| *port != scheme.default_port()) {
-            write!(authority, ":{port}").expect("writing to a string never fails");
-        }
-        authority
+    pub fn authority(&self, scheme: Scheme) -> Cow<'_, str> {
+        let Some(port) = self.port.filter(|port| *port != scheme.default_port()) else {
+            return Cow::Borrowed(&self.name);
+        };
+        self.normal.map_or_else(|| Cow::Owned(format!("{}:{port}", self.name)), Cow::Borrowed)
     }
 
     /// Whether `entry` of the file means this host: without a port it means the name on every port.
@@ -74,7 +81,7 @@ impl Host {
     }
 }
 
-fn parse_name(raw: &str) -> Result<Box<str>, HostError> {
+fn parse_name(raw: &str) -> Result<Cow<'_, str>, HostError> {
     if raw.is_empty() {
         return Err(HostError::Empty);
     }
@@ -85,7 +92,8 @@ fn parse_name(raw: &str) -> Result<Box<str>, HostError> {
     if name.len() > MAX_NAME || name.split('.').any(str::is_empty) {
         return Err(HostError::BadName);
     }
-    Ok(name.to_ascii_lowercase().into())
+    let is_normal = !name.bytes().any(|b| b.is_ascii_uppercase());
+    Ok(if is_normal { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) })
 }
 
 /// Reads nothing, `:` (RFC 3986 §3.2.3 allows an empty port) or `:` and digits.
@@ -106,7 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn authority(raw: &str, scheme: Scheme) -> Result<String, HostError> {
-        Host::parse(raw.as_bytes()).map(|host| host.authority(scheme))
+        Host::parse(raw.as_bytes()).map(|host| host.authority(scheme).into_owned())
     }
 
     #[test]
@@ -175,16 +183,18 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic_and_the_normal_form_stays(raw in proptest::collection::vec(any::<u8>(), 0..40)) {
             if let Ok(host) = Host::parse(&raw) {
-                let text = host.authority(Scheme::Http);
-                prop_assert_eq!(Host::parse(text.as_bytes()).unwrap().authority(Scheme::Http), text);
+                let text = host.authority(Scheme::Http).into_owned();
+                let again = Host::parse(text.as_bytes()).unwrap();
+                prop_assert_eq!(&*again.authority(Scheme::Http), &*text);
             }
         }
 
         #[test]
         fn names_and_ports_stay_in_normal_form(raw in "[A-Za-z.]{1,6}\\.?(:[0-9]{0,6})?|\\[[0-9a-f:]{2,12}\\](:[0-9]{0,5})?") {
             if let Ok(host) = Host::parse(raw.as_bytes()) {
-                let text = host.authority(Scheme::Https);
-                prop_assert_eq!(Host::parse(text.as_bytes()).unwrap().authority(Scheme::Https), text);
+                let text = host.authority(Scheme::Https).into_owned();
+                let again = Host::parse(text.as_bytes()).unwrap();
+                prop_assert_eq!(&*again.authority(Scheme::Https), &*text);
             }
         }
     }

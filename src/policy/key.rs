@@ -3,6 +3,7 @@
 //! same bytes.
 
 use crate::config::Scheme;
+use equivalent::Equivalent;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -29,6 +30,27 @@ pub struct KeyUri<'a> {
     pub query: Option<&'a str>,
 }
 
+/// A [`Key`] that somebody else's bytes make.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRef<'a> {
+    bytes: &'a [u8],
+    uri_len: usize,
+    base_len: usize,
+    hash: u64,
+}
+
+/// Where keys are made: kept from request to request, it allocates nothing once it has grown.
+#[derive(Clone, Debug, Default)]
+pub struct KeyBuffer(Vec<u8>);
+
+/// A key that is being written.
+#[derive(Debug)]
+pub(crate) struct KeyWriter<'a> {
+    bytes: &'a mut Vec<u8>,
+    uri_len: usize,
+    base_len: usize,
+}
+
 /// Bytes of a component's length in front of it.
 const LENGTH: usize = 4;
 /// The length of a component that is absent.
@@ -43,26 +65,23 @@ impl Key {
     /// The key of a URI in the variant that `components` tell apart. Their number and order must
     /// depend on nothing but the URI (and so on its route); an absent one is not an empty one.
     pub fn with_components<'a>(uri: KeyUri<'_>, components: impl IntoIterator<Item = Option<&'a [u8]>>) -> Key {
-        let mut bytes = uri_bytes(uri.host, uri.path, uri.query);
-        let uri_len = bytes.len();
-        bytes.push(u8::from(uri.scheme == Scheme::Https));
-        let base_len = bytes.len();
+        let mut buffer = KeyBuffer::default();
+        let mut writer =
+            buffer.start(uri.scheme, uri.host, uri.path, |out| write_some(uri.query.map(str::as_bytes), out));
         for component in components {
-            frame(component, &mut bytes);
+            writer.component(|out| write_some(component, out));
         }
-        Key::from_parts(bytes, uri_len, base_len)
+        writer.finish().into()
     }
 
     /// The same URI in the variant that `variant` tells apart, in place of the one it had.
     pub fn with_variant(&self, variant: &[u8]) -> Key {
-        let mut bytes = self.base_bytes().to_vec();
-        frame(Some(variant), &mut bytes);
-        Key::from_parts(bytes, self.uri_len, self.base_len)
+        self.as_ref().with_variant(variant)
     }
 
-    fn from_parts(bytes: Vec<u8>, uri_len: usize, base_len: usize) -> Key {
-        let hash = xxh3_64(&bytes);
-        Key { bytes: bytes.into(), uri_len, base_len, hash }
+    /// The key, borrowed.
+    pub fn as_ref(&self) -> KeyRef<'_> {
+        KeyRef { bytes: &self.bytes, uri_len: self.uri_len, base_len: self.base_len, hash: self.hash }
     }
 
     /// The framed components: those of the URI first, those of the variant behind `base_len`.
@@ -130,19 +149,94 @@ pub fn path_hash(host: &str, path: &str) -> u64 {
 }
 
 fn uri_bytes(host: &str, path: &str, query: Option<&str>) -> Vec<u8> {
-    let query_len = query.map_or(0, str::len);
-    let mut bytes = Vec::with_capacity(host.len() + path.len() + query_len + 3 * LENGTH + 1);
-    frame(Some(host.as_bytes()), &mut bytes);
-    frame(Some(path.as_bytes()), &mut bytes);
-    frame(query.map(str::as_bytes), &mut bytes);
+    let mut bytes = Vec::new();
+    write_uri(host, path, |out| write_some(query.map(str::as_bytes), out), &mut bytes);
     bytes
 }
 
-fn frame(component: Option<&[u8]>, bytes: &mut Vec<u8>) {
-    let Some(component) = component else { return bytes.extend_from_slice(&ABSENT) };
-    let length = u32::try_from(component.len()).expect("a request head is shorter than 4 GiB");
-    bytes.extend_from_slice(&length.to_le_bytes());
-    bytes.extend_from_slice(component);
+fn write_uri(host: &str, path: &str, query: impl FnOnce(&mut Vec<u8>) -> bool, bytes: &mut Vec<u8>) {
+    frame(|out| write_some(Some(host.as_bytes()), out), bytes);
+    frame(|out| write_some(Some(path.as_bytes()), out), bytes);
+    frame(query, bytes);
+}
+
+fn write_some(component: Option<&[u8]>, out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(component.unwrap_or_default());
+    component.is_some()
+}
+
+/// Writes a component behind its length. `write` answers whether there is one.
+fn frame(write: impl FnOnce(&mut Vec<u8>) -> bool, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&ABSENT);
+    if !write(bytes) {
+        bytes.truncate(start + LENGTH);
+        return;
+    }
+    let length = bytes.len() - start - LENGTH;
+    let length = u32::try_from(length).expect("a request head is shorter than 4 GiB");
+    bytes[start..start + LENGTH].copy_from_slice(&length.to_le_bytes());
+}
+
+impl KeyBuffer {
+    /// Begins the key of a URI; `query` writes the query that counts and answers whether there is any.
+    pub(crate) fn start(
+        &mut self,
+        scheme: Scheme,
+        host: &str,
+        path: &str,
+        query: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) -> KeyWriter<'_> {
+        let bytes = &mut self.0;
+        bytes.clear();
+        write_uri(host, path, query, bytes);
+        let uri_len = bytes.len();
+        bytes.push(u8::from(scheme == Scheme::Https));
+        KeyWriter { uri_len, base_len: bytes.len(), bytes }
+    }
+}
+
+impl<'a> KeyWriter<'a> {
+    /// Adds what `write` writes to what tells the variant apart; it answers whether there is anything.
+    pub(crate) fn component(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        frame(write, self.bytes);
+    }
+
+    /// Bytes of what tells the variant apart so far.
+    pub(crate) fn variant_len(&self) -> usize {
+        self.bytes.len() - self.base_len
+    }
+
+    /// The key.
+    pub(crate) fn finish(self) -> KeyRef<'a> {
+        let bytes: &'a [u8] = self.bytes;
+        KeyRef { bytes, uri_len: self.uri_len, base_len: self.base_len, hash: xxh3_64(bytes) }
+    }
+}
+
+impl<'a> KeyRef<'a> {
+    /// The same URI in the variant that `variant` tells apart, in place of the one it had.
+    pub fn with_variant(self, variant: &[u8]) -> Key {
+        let mut bytes = self.bytes[..self.base_len].to_vec();
+        frame(|out| write_some(Some(variant), out), &mut bytes);
+        KeyRef { bytes: &bytes, hash: xxh3_64(&bytes), ..self }.into()
+    }
+
+    /// [`Key::hash64`].
+    pub fn hash64(self) -> u64 {
+        self.hash
+    }
+
+    /// [`Key::as_bytes`].
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+impl From<KeyRef<'_>> for Key {
+    fn from(key: KeyRef<'_>) -> Key {
+        Key { bytes: key.bytes.into(), uri_len: key.uri_len, base_len: key.base_len, hash: key.hash }
+    }
 }
 
 fn read_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
@@ -172,6 +266,24 @@ impl Eq for Key {}
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(&self.bytes);
+    }
+}
+
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.bytes);
+    }
+}
+
+impl PartialEq<Key> for KeyRef<'_> {
+    fn eq(&self, other: &Key) -> bool {
+        self.hash == other.hash && self.base_len == other.base_len && *self.bytes == *other.bytes
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self == key
     }
 }
 

@@ -65,6 +65,9 @@ pub enum Verdict {
 pub enum Refresh {
     /// It does, unless one runs.
     Start,
+    /// It does when its turn comes: an earlier build of the origin made the page, which is otherwise
+    /// fresh, and so many of these are rendered again a second.
+    InTurn,
     /// It does not: the key's last render failed and its wait is not over, or the client wanted it so.
     Hold,
 }
@@ -136,10 +139,12 @@ impl Freshness {
         let may = |window: Timestamp| window > fresh_until || fresh_until == Timestamp::FOREVER;
         match (standing, unpurged) {
             (Standing::Void, _) => Freshness::Expired,
+            // The page is as good as its lifetime says; that another build is out is only a reason to ask.
+            (Standing::Deployed, Freshness::Fresh) => Freshness::WhileRevalidate,
             (Standing::Stale, Freshness::Fresh) if may(lifetime.while_revalidate_until) => Freshness::WhileRevalidate,
             (Standing::Stale, Freshness::Fresh) if may(lifetime.if_error_until) => Freshness::IfError,
             (Standing::Stale, Freshness::Fresh) => Freshness::Expired,
-            (Standing::Fine | Standing::Stale, unpurged) => unpurged,
+            (Standing::Fine | Standing::Deployed | Standing::Stale, unpurged) => unpurged,
         }
     }
 }
@@ -163,7 +168,7 @@ pub fn decide(
     let freshness = Freshness::standing(&page.lifetime, state.standing, now);
     match (freshness, wish) {
         (Freshness::Fresh, ClientWish::Anything | ClientWish::StaleAllowed) => Verdict::Fresh,
-        (Freshness::WhileRevalidate, ClientWish::Anything) => Verdict::Stale(refresh(state, now)),
+        (Freshness::WhileRevalidate, ClientWish::Anything) => Verdict::Stale(refresh(page, state, now)),
         (Freshness::WhileRevalidate | Freshness::IfError, ClientWish::StaleAllowed) => Verdict::Stale(Refresh::Hold),
         (Freshness::Expired, _) => without_page(Forwarded::Stale, state, now),
         (Freshness::Fresh | Freshness::WhileRevalidate | Freshness::IfError, _) => {
@@ -201,8 +206,13 @@ fn without_page(why: Forwarded, state: &KeyState, now: Timestamp) -> Verdict {
     }
 }
 
-fn refresh(state: &KeyState, now: Timestamp) -> Refresh {
-    if is_backing_off(state, now) { Refresh::Hold } else { Refresh::Start }
+fn refresh(page: &Page, state: &KeyState, now: Timestamp) -> Refresh {
+    let by_deploy_alone = state.standing == Standing::Deployed && now < page.lifetime.fresh_until;
+    match (is_backing_off(state, now), by_deploy_alone) {
+        (true, _) => Refresh::Hold,
+        (false, true) => Refresh::InTurn,
+        (false, false) => Refresh::Start,
+    }
 }
 
 fn is_backing_off(state: &KeyState, now: Timestamp) -> bool {

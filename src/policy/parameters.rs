@@ -100,8 +100,9 @@ pub fn changed(route: &Route, path: &str) -> Vec<Changed> {
     let one = |what: &Invalidated, mode| match what {
         Invalidated::Tag(template) => Some(Changed::Tag { tag: parameters.fill(template)?, mode }),
         Invalidated::Path { path, host } => {
-            let (path, encoding) = normal_path(parameters.fill(path)?.as_bytes());
-            (encoding == Encoding::Valid).then(|| Changed::Path { host: host.clone(), path, mode })
+            let filled = parameters.fill(path)?;
+            let (path, encoding) = normal_path(filled.as_bytes());
+            (encoding == Encoding::Valid).then(|| Changed::Path { host: host.clone(), path: path.into_owned(), mode })
         }
     };
     route.invalidate.iter().filter_map(|invalidation| one(&invalidation.what, invalidation.mode)).collect()

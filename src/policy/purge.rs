@@ -18,6 +18,8 @@ pub enum Standing {
     /// None covers it.
     #[default]
     Fine,
+    /// An earlier build of the origin rendered it: it is served, and rendered again in its turn.
+    Deployed,
     /// It is stale, whatever its lifetime.
     Stale,
     /// It is never served again.
@@ -35,7 +37,8 @@ impl PurgeMemo {
         let word = self.0.load(Ordering::SeqCst);
         let standing = match word & 3 {
             0 => Standing::Fine,
-            1 => Standing::Stale,
+            1 => Standing::Deployed,
+            2 => Standing::Stale,
             _ => Standing::Void,
         };
         (PurgeSeq(word >> 2), standing)

@@ -7,6 +7,7 @@
 
 use super::percent::{self, Component};
 use crate::config::{NamePatterns, QueryRule, Route};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// The name of the parameter by which Next.js tells RSC answers apart from pages (FRAMEWORKS.md 1).
@@ -16,15 +17,62 @@ const MAX_PARAMETERS: usize = 256;
 
 /// What of a query counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counted {
+pub(crate) struct Counted<'a> {
+    /// The parameters that count, sorted by name.
+    counting: SmallVec<[Parameter<'a>; 4]>,
+    /// The client's own tracking parameters, in their order.
+    tracking: SmallVec<[Parameter<'a>; 4]>,
+}
+
+impl Counted<'_> {
     /// What identifies the URI: the parameters that count, sorted by name, without `_rsc`; `None` if there are none.
-    pub(crate) identity: Option<String>,
+    pub(crate) fn identity(&self) -> Option<String> {
+        text(|out| self.write_identity(out))
+    }
+
+    /// Writes the same, and answers whether there is any.
+    pub(crate) fn write_identity(&self, out: &mut Vec<u8>) -> bool {
+        join(self.counting.iter().filter(|parameter| !parameter.is_rsc()), out)
+    }
+
     /// What is sent to the origin: the same with `_rsc`, where it counts.
-    pub(crate) sent: Option<String>,
-    /// The `_rsc` parameters that count, in their normal form and order: part of the variant.
-    pub(crate) rsc: Vec<String>,
+    pub(crate) fn sent(&self) -> Option<String> {
+        text(|out| join(self.counting.iter(), out))
+    }
+
+    /// Writes the `_rsc` parameters that count, in their order: part of the variant. Answers whether there is any.
+    pub(crate) fn write_rsc(&self, out: &mut Vec<u8>) -> bool {
+        join(self.counting.iter().filter(|parameter| parameter.is_rsc()), out)
+    }
+
     /// The client's own tracking parameters, which a redirect gets appended.
-    pub(crate) tracking: Option<String>,
+    pub(crate) fn tracking(&self) -> Option<String> {
+        text(|out| join(self.tracking.iter(), out))
+    }
+
+    /// Whether there is any tracking parameter.
+    pub(crate) fn has_tracking(&self) -> bool {
+        !self.tracking.is_empty()
+    }
+}
+
+/// What is written, if anything is.
+fn text(write: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<String> {
+    let mut out = Vec::new();
+    write(&mut out).then(|| String::from_utf8(out).expect("normal forms are text"))
+}
+
+/// Writes parameters with `&` between them, and answers whether there is any.
+fn join<'a>(parameters: impl Iterator<Item = &'a Parameter<'a>>, out: &mut Vec<u8>) -> bool {
+    let mut has = false;
+    for parameter in parameters {
+        if has {
+            out.push(b'&');
+        }
+        out.extend_from_slice(parameter.normal.as_bytes());
+        has = true;
+    }
+    has
 }
 
 /// Whether the request carries the `RSC` field and the route keys on it, so that `_rsc` counts.
@@ -40,34 +88,28 @@ pub(crate) enum RscParameter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooManyParameters;
 
-/// What of `raw`, the query as it came, counts on `route`.
-pub(crate) fn counted(
-    raw: Option<&[u8]>,
+/// What of `raw`, the query as it came, counts on `route`. Queries of usual length in their normal form are
+/// read without allocating.
+pub(crate) fn counted<'a>(
+    raw: Option<&'a [u8]>,
     route: &Route,
     tracking: &NamePatterns,
     rsc: RscParameter,
-) -> Result<Counted, TooManyParameters> {
-    let mut counting = Vec::new();
-    let mut left_out = Vec::new();
+) -> Result<Counted<'a>, TooManyParameters> {
+    let mut counted = Counted::default();
     for (index, parameter) in parameters(raw).enumerate() {
         if index >= MAX_PARAMETERS {
             return Err(TooManyParameters);
         }
         match weigh(&parameter.name, &route.query, tracking, rsc) {
-            Weight::Counts => counting.push(parameter),
-            Weight::Tracking => left_out.push(parameter.normal),
+            Weight::Counts => counted.counting.push(parameter),
+            Weight::Tracking => counted.tracking.push(parameter),
             Weight::Nothing => {}
         }
     }
     // The sort is stable: repeated parameters keep their order, which an origin can see.
-    counting.sort_by(|a, b| a.name.cmp(&b.name));
-    let is_rsc = |parameter: &&Parameter<'_>| parameter.name == RSC_PARAMETER;
-    Ok(Counted {
-        identity: join(counting.iter().filter(|p| !is_rsc(p)).map(|p| &*p.normal)),
-        sent: join(counting.iter().map(|p| &*p.normal)),
-        rsc: counting.iter().filter(is_rsc).map(|p| p.normal.clone()).collect(),
-        tracking: join(left_out.iter().map(String::as_str)),
-    })
+    counted.counting.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(counted)
 }
 
 /// Every parameter of `raw` in its normal form and what it counts for, in the order in which they came: what
@@ -80,7 +122,7 @@ pub(crate) fn weighed(
 ) -> Vec<Weighed> {
     let weighed = |parameter: Parameter<'_>| {
         let weight = weigh(&parameter.name, rule, tracking, rsc);
-        Weighed { name: parameter.name.into_owned(), normal: parameter.normal, weight }
+        Weighed { name: parameter.name.into_owned(), normal: parameter.normal.into_owned(), weight }
     };
     parameters(raw).take(MAX_PARAMETERS).map(weighed).collect()
 }
@@ -97,11 +139,18 @@ pub(crate) struct Weighed {
 }
 
 /// One parameter between two `&`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Parameter<'a> {
     /// As an origin reads it.
     name: Cow<'a, str>,
     /// Name, `=` and value in their normal forms.
-    normal: String,
+    normal: Cow<'a, str>,
+}
+
+impl Parameter<'_> {
+    fn is_rsc(&self) -> bool {
+        self.name == RSC_PARAMETER
+    }
 }
 
 fn parameters(raw: Option<&[u8]>) -> impl Iterator<Item = Parameter<'_>> {
@@ -111,14 +160,21 @@ fn parameters(raw: Option<&[u8]>) -> impl Iterator<Item = Parameter<'_>> {
             Some(at) => (&segment[..at], Some(&segment[at + 1..])),
             None => (segment, None),
         };
-        let mut normal = String::with_capacity(segment.len());
-        percent::normalise_into(name, Component::Query, &mut normal);
-        if let Some(value) = value {
-            normal.push('=');
-            percent::normalise_into(value, Component::Query, &mut normal);
-        }
+        let is_normal =
+            percent::as_normal(name, Component::Query).and_then(|_| percent::as_normal(segment, Component::Query));
+        let normal = is_normal.map_or_else(|| Cow::Owned(normalise(name, value)), Cow::Borrowed);
         Parameter { name: read_name(name), normal }
     })
+}
+
+fn normalise(name: &[u8], value: Option<&[u8]>) -> String {
+    let mut normal = String::new();
+    percent::normalise_into(name, Component::Query, &mut normal);
+    if let Some(value) = value {
+        normal.push('=');
+        percent::normalise_into(value, Component::Query, &mut normal);
+    }
+    normal
 }
 
 /// What a parameter counts for.
@@ -155,31 +211,20 @@ fn read_name(raw: &[u8]) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8_lossy(&percent::decode(&spaced)).into_owned())
 }
 
-fn join<'a>(parts: impl Iterator<Item = &'a str>) -> Option<String> {
-    parts.fold(None, |joined: Option<String>, part| match joined {
-        None => Some(part.to_owned()),
-        Some(mut joined) => {
-            joined.push('&');
-            joined.push_str(part);
-            Some(joined)
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy::testing;
     use proptest::prelude::*;
 
-    fn count(raw: &str, rule: QueryRule, rsc: RscParameter) -> Counted {
+    fn count(raw: &str, rule: QueryRule, rsc: RscParameter) -> Counted<'_> {
         let mut route = testing::route("/");
         route.query = rule;
         counted(Some(raw.as_bytes()), &route, &NamePatterns::new(["utm_*", "gclid"]), rsc).unwrap()
     }
 
     fn sent(raw: &str, rule: QueryRule) -> Option<String> {
-        count(raw, rule, RscParameter::NeverCounts).sent
+        count(raw, rule, RscParameter::NeverCounts).sent()
     }
 
     #[test]
@@ -201,8 +246,8 @@ mod tests {
     #[test]
     fn tracking_never_counts_in_any_spelling_unless_a_list_names_it() {
         let counted = count("utm_source=a&x=1&%75tm%5Fmedium=%62&gclid", QueryRule::All, RscParameter::NeverCounts);
-        assert_eq!(counted.sent.as_deref(), Some("x=1"));
-        assert_eq!(counted.tracking.as_deref(), Some("utm_source=a&utm_medium=b&gclid"));
+        assert_eq!(counted.sent().as_deref(), Some("x=1"));
+        assert_eq!(counted.tracking().as_deref(), Some("utm_source=a&utm_medium=b&gclid"));
         let listed = QueryRule::Only(vec!["gclid".into(), "filter[]".into()]);
         assert_eq!(sent("gclid=1&filter%5b%5D=2&x=3", listed).as_deref(), Some("filter%5B%5D=2&gclid=1"));
     }
@@ -210,8 +255,8 @@ mod tests {
     #[test]
     fn the_rsc_parameter_counts_only_for_rsc_requests_and_never_in_the_identity() {
         let counted = count("z=1&_rsc=abc&%5frsc=d", QueryRule::None, RscParameter::Counts);
-        assert_eq!((counted.identity, counted.sent.as_deref()), (None, Some("_rsc=abc&_rsc=d")));
-        assert_eq!(counted.rsc, ["_rsc=abc", "_rsc=d"]);
+        assert_eq!((counted.identity(), counted.sent().as_deref()), (None, Some("_rsc=abc&_rsc=d")));
+        assert_eq!(text(|out| counted.write_rsc(out)).as_deref(), Some("_rsc=abc&_rsc=d"));
         assert_eq!(sent("_rsc=abc", QueryRule::All), None);
         assert_eq!(sent("_rsc=abc", QueryRule::Only(vec!["_rsc".into()])), None);
     }
@@ -233,11 +278,11 @@ mod tests {
     fn too_many_parameters_are_not_looked_at() {
         let route = testing::route("/");
         let many = "a&".repeat(MAX_PARAMETERS + 1);
-        let counted = |raw: &str| {
-            super::counted(Some(raw.as_bytes()), &route, &NamePatterns::default(), RscParameter::NeverCounts)
+        let read = |raw: &str| {
+            counted(Some(raw.as_bytes()), &route, &NamePatterns::default(), RscParameter::NeverCounts).map(drop)
         };
-        assert_eq!(counted(&many), Err(TooManyParameters));
-        assert!(counted(&many[2..]).is_ok());
+        assert_eq!(read(&many), Err(TooManyParameters));
+        assert_eq!(read(&many[2..]), Ok(()));
     }
 
     proptest! {
@@ -245,8 +290,10 @@ mod tests {
         fn the_form_that_is_sent_is_idempotent_for_any_bytes(raw in proptest::collection::vec(any::<u8>(), 0..60)) {
             let route = testing::route("/");
             let once = counted(Some(&raw), &route, &NamePatterns::default(), RscParameter::Counts).unwrap();
-            let again = counted(once.sent.as_deref().map(str::as_bytes), &route, &NamePatterns::default(), RscParameter::Counts);
-            prop_assert_eq!(again.unwrap(), once);
+            let sent = once.sent();
+            let raw = sent.as_deref().map(str::as_bytes);
+            let again = counted(raw, &route, &NamePatterns::default(), RscParameter::Counts).unwrap().sent();
+            prop_assert_eq!(again, once.sent());
         }
 
         #[test]

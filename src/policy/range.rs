@@ -6,8 +6,9 @@ pub mod multipart;
 use super::date;
 use super::fields::Fields;
 use super::list::{members, trim};
+use super::request_fields::RequestFields;
 use super::validation::strong_match;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -28,9 +29,9 @@ pub enum RangeAnswer {
 }
 
 /// Evaluates a GET request's `Range` and `If-Range` against a representation of a page. Only 200 has ranges.
-pub fn evaluate(request: &HeaderMap, page: &Subject<'_>) -> RangeAnswer {
-    let mut values = request.get_all(header::RANGE).iter();
-    let (Some(range), None) = (values.next(), values.next()) else {
+pub fn evaluate<'a>(request: impl Into<RequestFields<'a>>, page: &Subject<'_>) -> RangeAnswer {
+    let request = request.into();
+    let Some(range) = request.only(&header::RANGE) else {
         return RangeAnswer::Whole;
     };
     let len = page.len;
@@ -103,8 +104,7 @@ impl Spec {
 
 /// The ranges of a `bytes` range; `None` where the unit is another, the syntax is broken, or there are
 /// too many: the field then does not count.
-fn specs(range: &HeaderValue) -> Option<Vec<Spec>> {
-    let bytes = range.as_bytes();
+fn specs(bytes: &[u8]) -> Option<Vec<Spec>> {
     let equals = bytes.iter().position(|&byte| byte == b'=')?;
     if !trim(&bytes[..equals]).eq_ignore_ascii_case(b"bytes") {
         return None;
@@ -122,26 +122,26 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// `If-Range` (RFC 9110 §13.1.5): strong comparison of entity tags, exact equality of a date that is strong.
-fn is_same_page(request: &HeaderMap, page: &Subject<'_>) -> bool {
-    let mut values = request.get_all(header::IF_RANGE).iter();
+fn is_same_page(request: RequestFields<'_>, page: &Subject<'_>) -> bool {
+    let mut values = request.all(&header::IF_RANGE);
     let Some(condition) = values.next() else {
         return true;
     };
     if values.next().is_some() {
         return false;
     }
-    match date::parse(condition.as_bytes()) {
+    match date::parse(condition) {
         Some(_) => !page.is_negotiated && is_exactly(page.fields, condition),
-        None => page.etag.is_some_and(|etag| strong_match(etag.as_bytes(), trim(condition.as_bytes()))),
+        None => page.etag.is_some_and(|etag| strong_match(etag.as_bytes(), trim(condition))),
     }
 }
 
 /// A `Last-Modified` is strong where it is a second or more older than `Date` (RFC 9110 §8.8.2.2).
-fn is_exactly(page_fields: &Fields, condition: &HeaderValue) -> bool {
+fn is_exactly(page_fields: &Fields, condition: &[u8]) -> bool {
     let modified = date::of(page_fields, &header::LAST_MODIFIED);
     let made = date::of(page_fields, &header::DATE);
     let strong = modified.zip(made).is_some_and(|(modified, made)| made.since(modified) >= Duration::from_secs(1));
-    strong && modified == date::parse(condition.as_bytes())
+    strong && modified == date::parse(condition)
 }
 
 #[cfg(test)]

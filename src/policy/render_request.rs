@@ -8,13 +8,14 @@ use super::connection::is_hop_by_hop;
 use super::cookies::Cookies;
 use super::fields::Fields;
 use super::forwarded::{FORWARDED_HOST, FORWARDED_PROTO, host_value, is_forwarding};
+use super::request_fields::RequestFields;
 use super::request_id::{REQUEST_ID, RequestId};
 use crate::config::{Config, Route};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, USER_AGENT,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 /// The request of a render; the method is always GET.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,8 @@ const BROWSER_ACCEPT: HeaderValue =
 const RENDER_ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("identity");
 
 /// The request of the render of `wanted`, which a request with these headers started.
-pub fn build(config: &Config, wanted: &Wanted, headers: &HeaderMap) -> RenderRequest {
+pub fn build<'a>(config: &Config, wanted: &Wanted, headers: impl Into<RequestFields<'a>>) -> RenderRequest {
+    let headers = headers.into();
     let route = config.route(wanted.route);
     let origin = config.origin(wanted.origin);
     let mut fields = if route.cache.is_anonymous() {
@@ -66,12 +68,31 @@ pub fn build(config: &Config, wanted: &Wanted, headers: &HeaderMap) -> RenderReq
 /// (RFC 9110 §5.3). Absent is not empty.
 pub(crate) fn keyed_fields<'a>(
     route: &'a Route,
-    headers: &'a HeaderMap,
+    headers: impl Into<RequestFields<'a>>,
 ) -> impl Iterator<Item = (&'a HeaderName, Option<HeaderValue>)> {
-    route.vary.headers.iter().filter(|name| may_be_keyed(name)).map(|name| (name, combined(headers, name)))
+    let headers = headers.into();
+    keyed_names(route).map(move |name| (name, combined(headers, name)))
 }
 
-fn anonymous_fields(route: &Route, user_agent: &HeaderValue, headers: &HeaderMap) -> Fields {
+/// The names of the fields that a route keys on.
+pub(crate) fn keyed_names(route: &Route) -> impl Iterator<Item = &HeaderName> {
+    route.vary.headers.iter().filter(|name| may_be_keyed(name))
+}
+
+/// Writes what the request has in the field, as [`keyed_fields`] has it, and answers whether it has anything.
+pub(crate) fn write_keyed(headers: RequestFields<'_>, name: &HeaderName, out: &mut Vec<u8>) -> bool {
+    let mut has = false;
+    for value in headers.all(name) {
+        if has {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(value);
+        has = true;
+    }
+    has
+}
+
+fn anonymous_fields(route: &Route, user_agent: &HeaderValue, headers: RequestFields<'_>) -> Fields {
     let mut fields = Fields::new();
     fields.append(ACCEPT, BROWSER_ACCEPT);
     fields.append(USER_AGENT, user_agent.clone());
@@ -89,8 +110,8 @@ fn anonymous_fields(route: &Route, user_agent: &HeaderValue, headers: &HeaderMap
     fields
 }
 
-fn end_to_end_fields(headers: &HeaderMap) -> Fields {
-    let mut fields = Fields::from(headers);
+fn end_to_end_fields(headers: RequestFields<'_>) -> Fields {
+    let mut fields = Fields::from(&headers.to_map());
     fields.retain(|name, _| *name != HOST && !is_hop_by_hop(name) && !is_forwarding(name) && !is_of_one_request(name));
     fields
 }
@@ -109,15 +130,10 @@ fn is_of_one_request(name: &HeaderName) -> bool {
     FIELDS.contains(name)
 }
 
-fn combined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?;
-    let rest: Vec<&[u8]> = values.map(HeaderValue::as_bytes).collect();
-    if rest.is_empty() {
-        return Some(first.clone());
-    }
-    let list = [&[first.as_bytes()], &rest[..]].concat().join(&b", "[..]);
-    Some(HeaderValue::from_bytes(&list).expect("field values joined by commas are a field value"))
+fn combined(headers: RequestFields<'_>, name: &HeaderName) -> Option<HeaderValue> {
+    let mut list = Vec::new();
+    let has = write_keyed(headers, name, &mut list);
+    has.then(|| HeaderValue::from_bytes(&list).expect("field values joined by commas are a field value"))
 }
 
 #[cfg(test)]

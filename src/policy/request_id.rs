@@ -1,7 +1,8 @@
 //! What a request is called, in `X-Request-Id`: the name it came with, if that is well-formed, else one
 //! made for it. A name needs no allocation, and can be written into a header or a log line as it is.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use super::request_fields::RequestFields;
+use http::{HeaderName, HeaderValue};
 use std::fmt;
 
 /// `X-Request-Id`.
@@ -22,10 +23,8 @@ pub struct RequestId {
 
 impl RequestId {
     /// The name that a request sent, where it sent exactly one and that is well-formed.
-    pub fn sent(headers: &HeaderMap) -> Option<RequestId> {
-        let mut fields = headers.get_all(REQUEST_ID).iter();
-        let sent = fields.next()?;
-        if fields.next().is_some() { None } else { RequestId::accept(sent.as_bytes()) }
+    pub fn sent<'a>(headers: impl Into<RequestFields<'a>>) -> Option<RequestId> {
+        headers.into().only(&REQUEST_ID).and_then(RequestId::accept)
     }
 
     /// A name as it came; `None` where it is too long or has a character that could mean something
@@ -82,11 +81,12 @@ impl fmt::Debug for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
     use proptest::prelude::*;
 
     fn sent(values: &[&[u8]]) -> Option<String> {
         let values = values.iter().map(|value| (REQUEST_ID, HeaderValue::from_bytes(value).expect("a value")));
-        RequestId::sent(&values.collect()).map(|id| id.to_string())
+        RequestId::sent(&values.collect::<HeaderMap>()).map(|id| id.to_string())
     }
 
     #[test]

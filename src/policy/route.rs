@@ -78,7 +78,7 @@ impl RouteTable {
     }
 
     /// The route that takes `path`, which is in its normal form (DESIGN §2.1).
-    pub fn find(&self, host: &Host, path: &str) -> Option<RouteId> {
+    pub fn find(&self, host: &Host<'_>, path: &str) -> Option<RouteId> {
         let named = self.hosts.iter().filter(|(entry, _)| host.is_meant_by(entry)).map(|(_, paths)| paths);
         named.chain([&self.any]).find_map(|paths| paths.find(path))
     }

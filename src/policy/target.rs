@@ -28,7 +28,7 @@ pub struct Resource<'a> {
     /// The query behind `?` as it came; `None` without a `?`.
     pub raw_query: Option<&'a [u8]>,
     /// The path in its normal form: begins with `/`, unreserved octets decoded, hex upper case, dot segments removed.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// Whether the path's encoding is valid; if not, nobody knows what it means and it is never looked up.
     pub encoding: Encoding,
 }

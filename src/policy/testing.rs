@@ -20,6 +20,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         admin: Admin { address: "127.0.0.1:9145".parse().unwrap(), token: None },
         origins: vec![Arc::new(origin())],
         store: Store { memory: 1 << 20, max_page: 1 << 16 },
+        deploys: Deploys { first: None, refresh: std::num::NonZeroU32::MIN, immutable_assets: NamePatterns::default() },
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },
         log: Log {
             level: LogLevel::Info,
@@ -136,7 +137,7 @@ impl Ask {
         Incoming {
             method: &self.method,
             target: &self.target,
-            headers: &self.headers,
+            headers: (&self.headers).into(),
             listener_scheme: self.listener_scheme,
             peer: self.peer,
         }

@@ -10,8 +10,9 @@ pub(crate) use etag::{coded_etag, is_named, strong_match, weak_match};
 use super::date;
 use super::fields::Fields;
 use super::page::Validators;
+use super::request_fields::RequestFields;
 use super::time::Timestamp;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 /// What a request's preconditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +28,15 @@ pub enum Precondition {
 /// Evaluates preconditions against a stored page in the order of RFC 9110 §13.2.2. `stored_at` stands in
 /// for a page's `Date` where it has none (RFC 9111 §4.3.2). Only 2xx pages have preconditions (§13.2.1).
 /// `etag` is that of the representation which the request would get.
-pub fn evaluate(
+pub fn evaluate<'a>(
     method: &Method,
-    request: &HeaderMap,
+    request: impl Into<RequestFields<'a>>,
     status: StatusCode,
     page_fields: &Fields,
     etag: Option<&HeaderValue>,
     stored_at: Timestamp,
 ) -> Precondition {
+    let request = request.into();
     let reads = matches!(*method, Method::GET | Method::HEAD);
     if !status.is_success() || !reads {
         return Precondition::Proceed;
@@ -42,8 +44,8 @@ pub fn evaluate(
     if !is_wanted(request, page_fields, etag) {
         return Precondition::Failed;
     }
-    if request.contains_key(header::IF_NONE_MATCH) {
-        let known = request.get_all(header::IF_NONE_MATCH).iter().any(|list| is_named(list, etag, weak_match));
+    if request.has(&header::IF_NONE_MATCH) {
+        let known = request.all(&header::IF_NONE_MATCH).any(|list| is_named(list, etag, weak_match));
         return if known { Precondition::NotModified } else { Precondition::Proceed };
     }
     if status == StatusCode::OK && is_unmodified(request, page_fields, stored_at) {
@@ -53,9 +55,9 @@ pub fn evaluate(
 }
 
 /// `If-Match`, and `If-Unmodified-Since` where it is absent (RFC 9110 §13.1.1, §13.1.4).
-fn is_wanted(request: &HeaderMap, page_fields: &Fields, etag: Option<&HeaderValue>) -> bool {
-    if request.contains_key(header::IF_MATCH) {
-        return request.get_all(header::IF_MATCH).iter().any(|list| is_named(list, etag, strong_match));
+fn is_wanted(request: RequestFields<'_>, page_fields: &Fields, etag: Option<&HeaderValue>) -> bool {
+    if request.has(&header::IF_MATCH) {
+        return request.all(&header::IF_MATCH).any(|list| is_named(list, etag, strong_match));
     }
     let limit = single_date(request, &header::IF_UNMODIFIED_SINCE);
     let modified = date::of(page_fields, &header::LAST_MODIFIED);
@@ -63,7 +65,7 @@ fn is_wanted(request: &HeaderMap, page_fields: &Fields, etag: Option<&HeaderValu
 }
 
 /// `If-Modified-Since` (RFC 9110 §13.1.3), against `Last-Modified`, or `Date`, or the arrival (RFC 9111 §4.3.2).
-fn is_unmodified(request: &HeaderMap, page_fields: &Fields, stored_at: Timestamp) -> bool {
+fn is_unmodified(request: RequestFields<'_>, page_fields: &Fields, stored_at: Timestamp) -> bool {
     let Some(since) = single_date(request, &header::IF_MODIFIED_SINCE) else {
         return false;
     };
@@ -76,10 +78,8 @@ fn is_unmodified(request: &HeaderMap, page_fields: &Fields, stored_at: Timestamp
 }
 
 /// A request's date; none where it is absent, repeated or malformed: the condition is then ignored.
-fn single_date(request: &HeaderMap, name: &HeaderName) -> Option<Timestamp> {
-    let mut values = request.get_all(name).iter();
-    let first = values.next()?;
-    values.next().is_none().then(|| date::parse(first.as_bytes()))?
+fn single_date(request: RequestFields<'_>, name: &HeaderName) -> Option<Timestamp> {
+    request.only(name).and_then(date::parse)
 }
 
 impl Validators {

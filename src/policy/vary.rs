@@ -9,8 +9,9 @@ pub mod normal;
 
 use super::fields::Fields;
 use super::list::members;
+use super::request_fields::RequestFields;
 use crate::config::Route;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderName, header};
 use normal::{Normal, accepts_html, normal};
 
 /// A `Vary` that names more fields than this cannot be kept apart; it counts as `*`.
@@ -62,7 +63,8 @@ pub fn names(fields: &Fields) -> Result<Vec<HeaderName>, VaryStar> {
 ///
 /// # Errors
 /// [`VaryStar`] where the response cannot be selected at all.
-pub fn selecting(fields: &Fields, request: &HeaderMap) -> Result<Box<[Selecting]>, VaryStar> {
+pub fn selecting<'a>(fields: &Fields, request: impl Into<RequestFields<'a>>) -> Result<Box<[Selecting]>, VaryStar> {
+    let request = request.into();
     let select = |name: HeaderName| {
         let value = normal(&name, request).map(|value| Box::from(value.as_slice()));
         Selecting { name, value }
@@ -71,14 +73,16 @@ pub fn selecting(fields: &Fields, request: &HeaderMap) -> Result<Box<[Selecting]
 }
 
 /// Whether a request selects the variant.
-pub fn matches(selecting: &[Selecting], request: &HeaderMap) -> bool {
+pub fn matches<'a>(selecting: &[Selecting], request: impl Into<RequestFields<'a>>) -> bool {
+    let request = request.into();
     selecting.iter().all(|one| normal(&one.name, request).as_deref() == one.value.as_deref())
 }
 
 /// What tells the variants of a page apart, as bytes for a variant's key: for each name, in order of
 /// names, whether the request has the field and its normal form, framed so that no two lists of values
 /// make the same bytes.
-pub fn fingerprint(names: &[HeaderName], request: &HeaderMap) -> Vec<u8> {
+pub fn fingerprint<'a>(names: &[HeaderName], request: impl Into<RequestFields<'a>>) -> Vec<u8> {
+    let request = request.into();
     let mut sorted: Vec<&HeaderName> = names.iter().collect();
     sorted.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     sorted.dedup();
@@ -111,8 +115,9 @@ pub fn unkeyed(route: &Route, page_fields: &Fields) -> Box<[HeaderName]> {
 
 /// Whether a request carries a field that the page varies on beyond its route's key. `Accept` counts
 /// only where it does not accept HTML, because renders ask for HTML.
-pub fn carries_unkeyed(unkeyed: &[HeaderName], request: &HeaderMap) -> bool {
-    unkeyed.iter().any(|name| request.contains_key(name) && (name != header::ACCEPT || !accepts_html(request)))
+pub fn carries_unkeyed<'a>(unkeyed: &[HeaderName], request: impl Into<RequestFields<'a>>) -> bool {
+    let request = request.into();
+    unkeyed.iter().any(|name| request.has(name) && (name != header::ACCEPT || !accepts_html(request)))
 }
 
 #[cfg(test)]

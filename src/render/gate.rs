@@ -20,6 +20,8 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) prior: Option<&'a Page>,
     /// The request asked whether `prior` is still good.
     pub(crate) conditional: bool,
+    /// The page never changes under its URL (`immutable_assets`).
+    pub(crate) immutable: bool,
     /// How much of the spread of expiries applies, in 0..=1.
     pub(crate) spread: f64,
 }
@@ -75,6 +77,10 @@ pub(crate) fn judge(case: &Circumstances<'_>, answer: &Answer<'_>) -> Gate {
     if answer.status == StatusCode::NOT_MODIFIED {
         return not_modified(case, answer);
     }
+    if case.immutable && is_gone(answer.status) && case.prior.is_some_and(|page| page.status == StatusCode::OK) {
+        // The next build does not have it any more; pages of this one still do.
+        return refusal(case, Backoff::Wait);
+    }
     if is_event_stream(answer.fields) && answer.status.is_success() {
         return Gate::Uncacheable(NotShared::EventStream);
     }
@@ -125,6 +131,10 @@ fn keep(case: &Circumstances<'_>, answer: &Answer<'_>) -> Gate {
         Storability::Store(lifetime) => Gate::Keep(lifetime),
         Storability::Uncacheable(reason) => Gate::Uncacheable(NotShared::Policy(reason)),
     }
+}
+
+fn is_gone(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
 fn is_page(status: StatusCode) -> bool {

@@ -90,6 +90,18 @@ impl Notices {
         );
     }
 
+    /// A page was kept for so long by its own headers that it will outlive a deploy, and no deploy was
+    /// ever announced.
+    pub(crate) fn outlives_deploys(&self, config: &Config, id: RouteId) {
+        if self.is_first(id, Notice::LongLived) {
+            tracing::info!(
+                route = %config.route(id).name,
+                "responses ask to be kept for more than a day, which is longer than a build of the origin may run; \
+                 announce each deploy with `breadbox deploy ID`, so that the pages of earlier builds are rendered again"
+            );
+        }
+    }
+
     /// Tags of a page were dropped.
     pub(crate) fn dropped_tags(&self, config: &Config, id: RouteId, dropped: usize) {
         if dropped > 0 && self.is_first(id, Notice::Tags) {

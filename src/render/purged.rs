@@ -1,4 +1,4 @@
-//! Purging, and rendering purged pages again before somebody asks for them: the popular ones first, so
+//! Purging, and rendering pages that a purge or a deploy made stale before somebody asks for them: the popular ones first, so
 //! many a second, and never with more than a quarter of what an origin renders at once. What is not
 //! among the popular keys, or depends on more than its key, is refreshed when the next request comes.
 
@@ -8,6 +8,7 @@ use crate::policy::parameters::Changed;
 use crate::policy::purge::Rule;
 use crate::policy::{Key, PurgeSeq, Standing, again, render_request};
 use http::HeaderMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -15,6 +16,10 @@ use tokio::task::JoinSet;
 /// Popular keys that are looked at after a purge.
 const POPULAR: usize = 16_384;
 
+/// Walks until the last page is rendered again, where renders fail meanwhile.
+const ROUNDS: usize = 30;
+/// Between two of these.
+const ROUND_PAUSE: Duration = Duration::from_secs(10);
 /// Between two walks over them, so that purges that come in one by one cost one walk together.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -50,17 +55,22 @@ impl Engine {
         }
     }
 
-    /// The order for the page of `key`, if a purge has made it stale and nothing speaks against
-    /// asking for it now.
-    fn order_purged(&self, setup: &Arc<Setup>, key: &Key) -> Option<Order> {
-        let prior = self.store.get(key).filter(|page| self.store.standing(page) == Standing::Stale)?;
-        let (wanted, headers) = again::wanted(&setup.config, &setup.routes, key)?;
-        let now = self.now();
-        let waits = self.backing_off_until(setup, key, wanted.origin, now).is_some_and(|until| now < until);
-        if waits || self.store.is_uncacheable(key, now) {
-            return None;
+    /// What is to be done about the page of `key`, if a purge or a deploy has made it stale.
+    fn due(&self, setup: &Arc<Setup>, key: &Key) -> Due {
+        let Some(prior) = self.store.get(key) else { return Due::Never };
+        let standing = self.standing(&setup.config, &prior);
+        if !matches!(standing, Standing::Deployed | Standing::Stale) {
+            return Due::Never;
         }
-        Some(Order {
+        let Some((wanted, headers)) = again::wanted(&setup.config, &setup.routes, key) else { return Due::Never };
+        let now = self.now();
+        if self.store.is_uncacheable(key, now) {
+            return Due::Never;
+        }
+        if self.backing_off_until(setup, key, wanted.origin, now).is_some_and(|until| now < until) {
+            return Due::Later;
+        }
+        let order = Order {
             setup: Arc::clone(setup),
             route: wanted.route,
             origin: wanted.origin,
@@ -69,17 +79,40 @@ impl Engine {
             asked_with: HeaderMap::new(),
             asker: Asker::default(),
             prior: Some(prior),
-        })
+        };
+        Due::Now(Box::new(order), standing)
     }
 }
 
-/// Renders popular pages again whenever a purge has made pages stale; never ends.
+/// Whether a popular page is to be rendered again.
+enum Due {
+    /// It is not, or nothing made from its key would do it.
+    Never,
+    /// Its last render has failed and its wait is not over.
+    Later,
+    /// It is, because it stands like this.
+    Now(Box<Order>, Standing),
+}
+
+/// Renders popular pages again whenever a purge or a deploy has made pages stale; never ends.
 pub(crate) async fn refresh_purged(engine: Arc<Engine>) {
-    let mut sweep = Sweep { engine: &engine, running: JoinSet::new(), at_once: Vec::new() };
+    let mut sweep = Sweep { engine: &engine, room: Room::default() };
     loop {
         engine.purged.notified().await;
-        for key in engine.store.popular(POPULAR) {
-            sweep.refresh(&key).await;
+        for _ in 0..ROUNDS {
+            let mut left = false;
+            for key in engine.store.popular(POPULAR) {
+                left |= sweep.refresh(&key).await.is_break();
+            }
+            if !left {
+                break;
+            }
+            // Renders fail while an origin starts; the pages are still to be rendered after that.
+            let news = tokio::time::timeout(ROUND_PAUSE, engine.purged.notified()).await;
+            if news.is_ok() {
+                engine.purged.notify_one();
+                break;
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -88,26 +121,53 @@ pub(crate) async fn refresh_purged(engine: Arc<Engine>) {
 /// Walks over the popular keys.
 struct Sweep<'a> {
     engine: &'a Arc<Engine>,
+    room: Room,
+}
+
+impl Sweep<'_> {
+    /// Renders one page again where that is due; breaks off where it has to be looked at once more.
+    async fn refresh(&mut self, key: &Key) -> ControlFlow<()> {
+        let setup = self.engine.setup();
+        let (order, standing) = match self.engine.due(&setup, key) {
+            Due::Never => return ControlFlow::Continue(()),
+            Due::Later => return ControlFlow::Break(()),
+            Due::Now(order, standing) => (order, standing),
+        };
+        if standing == Standing::Stale && setup.config.purging.refresh == 0 {
+            return ControlFlow::Continue(());
+        }
+        let origin = order.origin;
+        self.room.wait(&setup, origin).await;
+        if standing == Standing::Deployed {
+            self.engine.wait_for_turn(setup.config.deploys.refresh).await;
+        }
+        let still_wanted = || matches!(self.engine.due(&setup, key), Due::Now(..));
+        let Some(flight) = self.engine.refresh(key, still_wanted, || *order) else { return ControlFlow::Continue(()) };
+        self.room.take(flight, Arc::clone(&setup.config.origin(origin).name));
+        match u32::try_from(setup.config.purging.refresh) {
+            _ if standing == Standing::Deployed => setup.metrics.refreshed_deployed(),
+            Ok(rate @ 1..) => {
+                setup.metrics.refreshed_purged();
+                tokio::time::sleep(Duration::from_secs(1) / rate).await;
+            }
+            _ => {}
+        }
+        // Whether it went well is seen in the next round.
+        ControlFlow::Break(())
+    }
+}
+
+/// Room at the origins for renders that nobody waits for: a quarter of what each renders at once.
+#[derive(Default)]
+pub(super) struct Room {
     running: JoinSet<Arc<str>>,
     /// Of each running render: whom it asks. By name, which outlives a change of the configuration.
     at_once: Vec<Arc<str>>,
 }
 
-impl Sweep<'_> {
-    async fn refresh(&mut self, key: &Key) {
-        let setup = self.engine.setup();
-        let Ok(rate @ 1..) = u32::try_from(setup.config.purging.refresh) else { return };
-        let Some(order) = self.engine.order_purged(&setup, key) else { return };
-        let origin = order.origin;
-        self.wait_for_room(&setup, origin).await;
-        let still_wanted = || self.engine.order_purged(&setup, key).is_some();
-        let Some(flight) = self.engine.refresh(key, still_wanted, || order) else { return };
-        setup.metrics.refreshed_purged();
-        self.start(flight, Arc::clone(&setup.config.origin(origin).name));
-        tokio::time::sleep(Duration::from_secs(1) / rate).await;
-    }
-
-    fn start(&mut self, flight: Arc<Flight>, origin: Arc<str>) {
+impl Room {
+    /// Counts a render until it has ended.
+    pub(super) fn take(&mut self, flight: Arc<Flight>, origin: Arc<str>) {
         self.at_once.push(Arc::clone(&origin));
         self.running.spawn(async move {
             flight.ended().await;
@@ -116,7 +176,7 @@ impl Sweep<'_> {
     }
 
     /// Waits until this origin has room for one more of these renders.
-    async fn wait_for_room(&mut self, setup: &Setup, origin: OriginId) {
+    pub(super) async fn wait(&mut self, setup: &Setup, origin: OriginId) {
         let origin = setup.config.origin(origin);
         let most = (origin.max_renders.get() / 4).max(1);
         while let Some(ended) = self.running.try_join_next() {

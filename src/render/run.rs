@@ -2,6 +2,7 @@
 //!
 //! The task is detached. Whatever happens to it, its flight leaves the map and its waiters are told.
 
+mod builds;
 mod unstored;
 
 use super::backoff::GoodRenders;
@@ -126,6 +127,7 @@ impl Run<'_> {
             personal: self.order.asker.authorized || self.order.asker.sent_cookie,
             prior: self.order.prior.as_deref(),
             conditional,
+            immutable: self.is_immutable(),
             spread: rand::random(),
         }
     }
@@ -226,8 +228,9 @@ impl Run<'_> {
     }
 
     /// A good answer: everybody reads it as it comes, and it is stored if it arrives whole.
-    async fn keep(&self, arrived: Arrived, lifetime: Lifetime) -> RenderResult {
+    async fn keep(&self, arrived: Arrived, mut lifetime: Lifetime) -> RenderResult {
         let answered = arrived.answer.status;
+        self.keep_for_every_build(answered, &mut lifetime);
         let stands_stale = lifetime.while_revalidate_until > arrived.received_at;
         let says_stale = self.route.cache.is_anonymous() && stands_stale && storability::says_stale(&arrived.head());
         let recipe = match page::Recipe::new(self.route, self.order, &arrived.head(), lifetime, self.flight.purge_seq())
@@ -237,6 +240,7 @@ impl Run<'_> {
         };
         self.order.setup.notices.kept(&self.order.setup.config, self.order.route, &arrived.answer.fields);
         self.order.setup.notices.dropped_tags(&self.order.setup.config, self.order.route, recipe.dropped_tags());
+        self.note_lifetime(&lifetime);
         let head = Arc::new(recipe.head(&arrived.answer));
         self.order.setup.notices.unkeyed_vary(&self.order.setup.config, self.order.route, &head.unkeyed_vary);
         if head.length.is_some_and(|length| length > self.max_page()) {
@@ -257,6 +261,7 @@ impl Run<'_> {
                 } else {
                     self.good();
                 }
+                self.engine.want_assets_of(&page, &body);
                 self.flight.land(page, body);
                 result_of(answered)
             }

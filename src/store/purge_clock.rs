@@ -37,6 +37,8 @@ pub struct PurgeClock {
     sequence: AtomicU64,
     /// The sequence of the newest rule.
     newest_rule: AtomicU64,
+    /// The sequence of the last deploy.
+    deploy: AtomicU64,
     /// The sequence of the newest rule that names a tag.
     newest_tag: AtomicU64,
     /// What operators purged.
@@ -55,6 +57,7 @@ impl PurgeClock {
         PurgeClock {
             sequence: AtomicU64::new(0),
             newest_rule: AtomicU64::new(0),
+            deploy: AtomicU64::new(0),
             newest_tag: AtomicU64::new(0),
             rules: RwLock::new(Rules::new(max_rules)),
             written: RwLock::new(Rules::new(WRITTEN_TAGS)),
@@ -86,6 +89,12 @@ impl PurgeClock {
     /// write has changed what the tag stands for.
     pub fn invalidate_tag(&self, tag: &str, mode: PurgeMode) -> PurgeSeq {
         self.remember(&self.written, &[Rule::anywhere(Scope::Tag(tag.into()))], mode)
+    }
+
+    /// Lets everything whose render took its sequence before this call be of an earlier build.
+    pub fn deploy(&self) -> PurgeSeq {
+        let _writer = self.writer.lock();
+        self.show(|next| self.deploy.store(next, Ordering::SeqCst))
     }
 
     fn remember(&self, place: &RwLock<Rules>, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
@@ -139,7 +148,7 @@ impl PurgeClock {
         if compared >= now {
             return known;
         }
-        let mut standing = known.max(self.slots_say(&page.key, page.purge_seq));
+        let mut standing = known.max(self.deploy_says(page.purge_seq)).max(self.slots_say(&page.key, page.purge_seq));
         if self.newest_rule.load(Ordering::SeqCst) > compared.0 {
             let subject = Subject { uri: page.key.uri(), tags: &page.tags };
             standing = standing.max(self.rules_say(subject, page.purge_seq));
@@ -154,7 +163,7 @@ impl PurgeClock {
         if seq >= self.now() {
             return Standing::Fine;
         }
-        let mut standing = self.slots_say(key, seq);
+        let mut standing = self.deploy_says(seq).max(self.slots_say(key, seq));
         if self.newest_rule.load(Ordering::SeqCst) > seq.0 {
             standing = standing.max(self.rules_say(Subject { uri: key.uri(), tags: &[] }, seq));
         }
@@ -170,6 +179,10 @@ impl PurgeClock {
     /// Rules that had to merge into one that covers more, since the start.
     pub fn merged(&self) -> u64 {
         self.rules.read().merged()
+    }
+
+    fn deploy_says(&self, seq: PurgeSeq) -> Standing {
+        if self.deploy.load(Ordering::SeqCst) > seq.0 { Standing::Deployed } else { Standing::Fine }
     }
 
     fn rules_say(&self, subject: Subject<'_>, seq: PurgeSeq) -> Standing {

@@ -21,6 +21,8 @@ pub enum Notice {
     Vary,
     /// Tags of a page were dropped: a purge of one of them misses it.
     Tags,
+    /// A page of the origin's own lifetime will outlive a deploy (`breadbox deploy`).
+    LongLived,
 }
 
 /// Remembers which notices were given: a word a route.

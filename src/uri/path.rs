@@ -2,16 +2,23 @@
 //! removed. What else a path may mean to a careless origin is policy's business.
 
 use super::percent::{self, Component, Encoding};
+use std::borrow::Cow;
 
 /// The one normal form of a path; an empty one is `/`.
-pub(crate) fn normal_path(raw: &[u8]) -> (String, Encoding) {
+pub(crate) fn normal_path(raw: &[u8]) -> (Cow<'_, str>, Encoding) {
+    if raw.starts_with(b"/")
+        && let Some(path) = percent::as_normal(raw, Component::Path)
+    {
+        let path = remove_dot_segments(path).map_or(Cow::Borrowed(path), Cow::Owned);
+        return (path, Encoding::Valid);
+    }
     let mut path = String::with_capacity(raw.len());
     if !raw.starts_with(b"/") {
         path.push('/');
     }
     let encoding = percent::normalise_into(raw, Component::Path, &mut path);
     let path = remove_dot_segments(&path).unwrap_or(path);
-    (path, encoding)
+    (Cow::Owned(path), encoding)
 }
 
 /// The path without `.` and `..` segments (RFC 3986 §5.2.4); `None` where it has none. Empty segments stay.
@@ -40,7 +47,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn path(raw: &str) -> String {
-        normal_path(raw.as_bytes()).0
+        normal_path(raw.as_bytes()).0.into_owned()
     }
 
     #[test]

@@ -50,6 +50,23 @@ pub(crate) fn normalise_into(raw: &[u8], component: Component, out: &mut String)
     Encoding::Valid
 }
 
+/// `raw` itself, where it is its normal form.
+pub(crate) fn as_normal(raw: &[u8], component: Component) -> Option<&str> {
+    let mut rest = raw;
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if component.allows(byte) {
+            continue;
+        }
+        let (decoded, behind) = split_triple(tail).filter(|_| byte == b'%')?;
+        if is_unreserved(decoded) || tail[..2].iter().any(u8::is_ascii_lowercase) {
+            return None;
+        }
+        rest = behind;
+    }
+    std::str::from_utf8(raw).ok()
+}
+
 /// `raw` decoded once, invalid `%` kept: what an origin reads, for comparing names.
 pub(crate) fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
     percent_encoding::percent_decode(raw).into()
@@ -141,6 +158,16 @@ mod tests {
                 let once = normal(raw.as_bytes(), component);
                 prop_assert_eq!(normal(once.as_bytes(), component), once.clone());
                 prop_assert_eq!(decode(once.as_bytes()), decode(raw.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn what_is_its_normal_form_is_known_without_writing_it(raw in "([%/;.?a\"]|%2[Ff]|%61|é){0,8}") {
+            for component in [Component::Path, Component::Query] {
+                let mut out = String::new();
+                let valid = normalise_into(raw.as_bytes(), component, &mut out) == Encoding::Valid;
+                let expected = (valid && out == raw).then_some(&*raw);
+                prop_assert_eq!(as_normal(raw.as_bytes(), component), expected);
             }
         }
     }

@@ -94,7 +94,7 @@ impl<'a> Replay<'a> {
         let incoming = Incoming {
             method: &line.method,
             target: line.target,
-            headers: &self.headers,
+            headers: (&self.headers).into(),
             listener_scheme: Scheme::Http,
             peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };

@@ -2,6 +2,7 @@
 //! the cookie that asks for drafts.
 
 use super::cursor::{At, Keys, Shape};
+use super::deploys::per_second;
 use super::mistake::Wrong;
 use super::patterns::Pattern;
 use super::{hosts, names, schema};
@@ -31,7 +32,7 @@ pub(super) fn purging(keys: &Keys<'_>) -> Purging {
     Purging {
         from,
         max_rules: keys.key("max_purge_rules").positive(10_000, 1_000_000),
-        refresh: keys.key("purge_refresh").count(50, 0..=100_000),
+        refresh: keys.key("purge_refresh").read(|text| per_second(text, &(0..=100_000))).unwrap_or(50),
     }
 }
 

@@ -29,9 +29,12 @@ pub(super) const FILE: Section = Section {
         "purge_from",
         "max_purge_rules",
         "purge_refresh",
+        "deploy",
+        "deploy_refresh",
+        "immutable_assets",
         "log",
     ],
-    later: &["error_page", "compression", "warm", "deploy", "deploy_refresh", "immutable_assets"],
+    later: &["error_page", "compression", "warm"],
 };
 
 pub(super) const LOG: Section =
@@ -94,7 +97,7 @@ pub(super) const ROUTE: Section = Section {
         "fallback",
         "invalidate",
     ],
-    later: &["paths", "error_page", "compression", "warm", "deploy_refresh", "immutable_assets"],
+    later: &["paths", "error_page", "compression", "warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };

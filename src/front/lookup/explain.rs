@@ -36,7 +36,7 @@ fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Setup>, w
             uncacheable: engine.store.is_uncacheable(&seen.flight, now),
             backing_off_until: engine.backing_off_until(setup, &seen.flight, wanted.origin, now),
             only_if_cached: false,
-            standing: seen.page.as_deref().map(|page| engine.store.standing(page)).unwrap_or_default(),
+            standing: seen.page.as_deref().map(|page| engine.standing(&setup.config, page)).unwrap_or_default(),
         },
         under_way: engine.under_way(&seen.flight),
         last_failure: engine

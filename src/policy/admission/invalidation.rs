@@ -43,7 +43,7 @@ fn uri_hash(config: &Config, table: &RouteTable, bypass: &Bypass, target: &[u8])
         return Some(key::uri_hash(&bypass.host, &resource.path, query));
     }
     let counted = query::counted(resource.raw_query, route, &config.tracking, RscParameter::NeverCounts).ok()?;
-    Some(key::uri_hash(&bypass.host, &resource.path, counted.identity.as_deref()))
+    Some(key::uri_hash(&bypass.host, &resource.path, counted.identity().as_deref()))
 }
 
 /// The origin-form target that `reference` names (RFC 3986 §5.2.2), if it is on the same host.

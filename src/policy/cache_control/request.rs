@@ -3,7 +3,8 @@
 use super::delta_seconds;
 use super::directive::{Argument, Directive, NameBuffer, directives};
 use crate::config::Window;
-use http::{HeaderMap, header};
+use crate::policy::request_fields::RequestFields;
+use http::header;
 use std::time::Duration;
 
 /// What a request's directives say. Reading them allocates nothing.
@@ -25,15 +26,16 @@ pub struct RequestDirectives {
 
 impl RequestDirectives {
     /// Reads a request's `Cache-Control`, or its `Pragma` where it has none.
-    pub fn parse(request: &HeaderMap) -> Self {
+    pub fn parse<'a>(request: impl Into<RequestFields<'a>>) -> Self {
+        let request = request.into();
         let mut all = Self::default();
-        if !request.contains_key(header::CACHE_CONTROL) {
-            let mut values = request.get_all(header::PRAGMA).iter();
-            all.no_cache = values.any(|value| directives(value.as_bytes()).any(|d| is_no_cache(&d)));
+        if !request.has(&header::CACHE_CONTROL) {
+            let mut values = request.all(&header::PRAGMA);
+            all.no_cache = values.any(|value| directives(value).any(|d| is_no_cache(&d)));
             return all;
         }
-        for value in request.get_all(header::CACHE_CONTROL) {
-            directives(value.as_bytes()).for_each(|directive| all.add(&directive));
+        for value in request.all(&header::CACHE_CONTROL) {
+            directives(value).for_each(|directive| all.add(&directive));
         }
         all
     }

@@ -8,7 +8,8 @@
 
 use super::Coding;
 use crate::policy::list::{members, trim};
-use http::{HeaderMap, HeaderValue, header};
+use crate::policy::request_fields::RequestFields;
+use http::header;
 
 /// Thousandths of `q=1`, and one more: 0 is "not acceptable", 1 "acceptable, if nothing that is
 /// mentioned is there".
@@ -21,8 +22,8 @@ pub struct Accept([u16; Coding::ALL.len()]);
 
 impl Accept {
     /// The field of a request.
-    pub fn of(request: &HeaderMap) -> Accept {
-        Accept::parse(request.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes))
+    pub fn of<'a>(request: impl Into<RequestFields<'a>>) -> Accept {
+        Accept::parse(request.into().all(&header::ACCEPT_ENCODING))
     }
 
     /// The field from its lines; none of them means that it is absent. It allocates nothing.

@@ -66,7 +66,7 @@ impl Asked {
         Incoming {
             method: &Method::GET,
             target: self.target.as_bytes(),
-            headers: &self.headers,
+            headers: (&self.headers).into(),
             listener_scheme: self.scheme,
             peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         }

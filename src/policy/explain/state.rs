@@ -4,7 +4,7 @@
 use super::words::human;
 use crate::policy::freshness::{self, age, ttl};
 use crate::policy::lookup::{KeyState, Verdict};
-use crate::policy::{Page, PurgeSeq, Timestamp, vary};
+use crate::policy::{Page, PurgeSeq, Standing, Timestamp, vary};
 use http::header::{COOKIE, ETAG};
 use serde::Serialize;
 
@@ -121,7 +121,7 @@ pub struct PageState {
 }
 
 pub(super) fn describe(facts: &Facts<'_>) -> State {
-    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts.now), facts.now));
+    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts), facts.now));
     let void = || facts.void.map(|page| of_page(page, Freshness::Void, facts.now));
     let backing_off = facts.key_state.backing_off_until.filter(|until| facts.now < *until);
     State {
@@ -137,8 +137,9 @@ pub(super) fn describe(facts: &Facts<'_>) -> State {
     }
 }
 
-fn of_freshness(page: &Page, now: Timestamp) -> Freshness {
-    match freshness::state(&page.lifetime, now) {
+fn of_freshness(page: &Page, facts: &Facts<'_>) -> Freshness {
+    match freshness::state(&page.lifetime, facts.now) {
+        freshness::State::Fresh if facts.key_state.standing != Standing::Fine => Freshness::Stale,
         freshness::State::Fresh => Freshness::Fresh,
         freshness::State::WhileRevalidate | freshness::State::IfError => Freshness::Stale,
         freshness::State::Void => Freshness::Expired,

@@ -5,6 +5,7 @@ use crate::config::{BypassCookies, CacheMode, Revalidate, Route, Window};
 use crate::policy::admission::BypassReason;
 use crate::policy::lookup::{BypassDetail, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::Forwarded;
+use crate::policy::{Page, Standing};
 use http::HeaderMap;
 use http::header::COOKIE;
 use std::time::Duration;
@@ -123,9 +124,9 @@ fn freshness(facts: &Facts<'_>) -> String {
 }
 
 fn of_stale(facts: &Facts<'_>, refresh: Refresh) -> Now {
-    let stale = facts.page.map_or(Duration::ZERO, |page| facts.now.since(page.lifetime.fresh_until));
     let then = match (refresh, facts.under_way, facts.key_state.backing_off_until) {
-        (Refresh::Start, Some(_), _) => "a render that refreshes it is under way".to_owned(),
+        (Refresh::Start | Refresh::InTurn, Some(_), _) => "a render that refreshes it is under way".to_owned(),
+        (Refresh::InTurn, None, _) => "it is rendered again in its turn (deploy_refresh)".to_owned(),
         (Refresh::Start, None, _) => "one render in the background refreshes it".to_owned(),
         (Refresh::Hold, _, Some(until)) if facts.now < until => {
             let wait = human(until.since(facts.now));
@@ -133,7 +134,19 @@ fn of_stale(facts: &Facts<'_>, refresh: Refresh) -> Now {
         }
         (Refresh::Hold, ..) => "no render is started, because the request's own Cache-Control accepts it so".to_owned(),
     };
-    Now { what: "stale", why: format!("it gets the stored page at once, {} past its lifetime; {then}", human(stale)) }
+    Now { what: "stale", why: format!("it gets the stored page at once, {}; {then}", how_stale(facts)) }
+}
+
+fn how_stale(facts: &Facts<'_>) -> String {
+    let within = |page: &&Page| facts.now < page.lifetime.fresh_until;
+    match (facts.page.filter(within), facts.key_state.standing) {
+        (Some(_), Standing::Deployed) => "which an earlier build of the origin rendered".to_owned(),
+        (Some(_), _) => "which a purge has made stale".to_owned(),
+        (None, _) => {
+            let past = facts.page.map_or(Duration::ZERO, |page| facts.now.since(page.lifetime.fresh_until));
+            format!("{} past its lifetime", human(past))
+        }
+    }
 }
 
 fn of_render(facts: &Facts<'_>, why: Forwarded, otherwise: Otherwise) -> Now {

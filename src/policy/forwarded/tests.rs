@@ -4,6 +4,7 @@ use super::*;
 use crate::policy::admission::{Admission, admit};
 use crate::policy::route::RouteTable;
 use crate::policy::testing::{self, Ask};
+use http::HeaderMap;
 
 /// The fields of a bypass as the origin gets them.
 fn sent(ask: &Ask) -> HeaderMap {

@@ -178,3 +178,17 @@ fn a_deleted_page_is_never_served() {
         assert_eq!(said, render(Forwarded::Stale, Otherwise::ErrorPage), "{wish:?}");
     }
 }
+
+#[test]
+fn a_page_of_an_earlier_build_is_served_and_rendered_again_in_its_turn() {
+    let deployed = KeyState { standing: Standing::Deployed, ..KeyState::default() };
+    let in_turn = Verdict::Stale(Refresh::InTurn);
+    // It is as good as its own lifetime says: no window has to allow it.
+    for page in [page(20_000, 20_000, 20_000), page(20_000, 30_000, 30_000), page(u64::MAX, u64::MAX, u64::MAX)] {
+        assert_eq!(verdict(&page, ClientWish::Anything, deployed), in_turn);
+    }
+    let past = page(5_000, 30_000, 30_000);
+    assert_eq!(verdict(&past, ClientWish::Anything, deployed), Verdict::Stale(Refresh::Start), "its time has come");
+    let failed = KeyState { standing: Standing::Deployed, ..backing_off() };
+    assert_eq!(verdict(&page(20_000, 30_000, 30_000), ClientWish::Anything, failed), Verdict::Stale(Refresh::Hold));
+}

@@ -60,7 +60,7 @@ pub fn host(text: &str) -> Result<Box<str>, RequestError> {
 /// What is wrong with it.
 pub fn path(config: &Config, table: &RouteTable, text: &str, host: Option<&str>) -> Result<Vec<Rule>, RequestError> {
     let (resource, host) = resource(text, host)?;
-    let path: Box<str> = resource.path.as_str().into();
+    let path: Box<str> = resource.path.as_ref().into();
     let Some(query) = resource.raw_query else {
         return Ok(vec![Rule { scope: Scope::Path(path), host }]);
     };
@@ -133,7 +133,7 @@ fn queries(
         let Some(route) = table.find(&host, path).map(|id| config.route(id)) else { continue };
         if route.cache.is_anonymous() {
             let counted = query::counted(Some(query), route, &config.tracking, RscParameter::NeverCounts);
-            queries.insert(counted.map_err(|_| RequestError::TooManyParameters)?.identity);
+            queries.insert(counted.map_err(|_| RequestError::TooManyParameters)?.identity());
         } else {
             queries.insert(Some(String::from_utf8_lossy(query).into_owned()));
         }

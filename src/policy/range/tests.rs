@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::sample::{date, fields, request};
+use http::HeaderMap;
 use proptest::prelude::*;
 
 fn evaluated(request: &HeaderMap, status: StatusCode, fields: &Fields, len: u64) -> RangeAnswer {

@@ -20,7 +20,7 @@ pub struct Candidate {
 }
 
 /// All patterns that take `path` on `host`, in the order of their precedence.
-pub fn candidates(config: &Config, host: &Host, path: &str) -> Vec<Candidate> {
+pub fn candidates(config: &Config, host: &Host<'_>, path: &str) -> Vec<Candidate> {
     let mut found = Vec::new();
     for (index, route) in config.routes.iter().enumerate() {
         let host_rank = match route.host.as_deref() {

@@ -9,7 +9,7 @@ fn table(patterns: &[&str]) -> Result<RouteTable, RouteError> {
     RouteTable::new(&testing::config(routes))
 }
 
-fn host(name: &str) -> Host {
+fn host(name: &str) -> Host<'_> {
     Host::parse(name.as_bytes()).unwrap()
 }
 

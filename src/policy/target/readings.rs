@@ -58,6 +58,12 @@ pub(crate) fn further_readings(path: &str) -> Result<Vec<String>, TooManyReading
     Ok(readings)
 }
 
+/// The one further reading of a path that has no other: without the slash at its end.
+pub(crate) fn without_slash(path: &str) -> Option<&str> {
+    let rest = path.strip_suffix('/').filter(|rest| !rest.is_empty())?;
+    (path.len() <= MAX_PATH && !has_further_readings(rest)).then_some(rest)
+}
+
 /// Whether any step can change the path: most paths have nothing to read twice. Encoded octets
 /// outside of ASCII mean the same decoded, so paths in other languages have no further readings.
 fn has_further_readings(path: &str) -> bool {
@@ -192,6 +198,9 @@ mod tests {
         #[test]
         fn a_path_that_is_skipped_has_nothing_to_change(path in "/([/.;a]|%2[eEfF5]|%5[cC]|%C3%A9|%25|%3F){0,6}") {
             let (path, _) = super::super::normal_path(path.as_bytes());
+            if let Some(rest) = without_slash(&path) {
+                prop_assert_eq!(further_readings(&path), Ok(vec![rest.to_owned()]));
+            }
             if !has_further_readings(&path) {
                 prop_assert!(STEPS.iter().all(|step| step(&path).is_none()));
             }

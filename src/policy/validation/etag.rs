@@ -44,11 +44,11 @@ pub(crate) fn coded_etag(etag: &HeaderValue, suffix: &str, body: Option<&[u8]>) 
 }
 
 /// Whether a list of entity tags, or `*`, names the page's.
-pub(crate) fn is_named(list: &HeaderValue, page: Option<&HeaderValue>, same: Comparison) -> bool {
-    if trim(list.as_bytes()) == b"*" {
+pub(crate) fn is_named(list: &[u8], page: Option<&HeaderValue>, same: Comparison) -> bool {
+    if trim(list) == b"*" {
         return true;
     }
-    page.is_some_and(|page| tags(list.as_bytes()).any(|tag| same(tag, page.as_bytes())))
+    page.is_some_and(|page| tags(list).any(|tag| same(tag, page.as_bytes())))
 }
 
 /// The tags of a list. Commas inside the quotes do not separate, and there are no escapes in them.
@@ -84,7 +84,7 @@ mod tests {
 
     fn names(list: &str, page: &str, same: Comparison) -> bool {
         let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).expect("a field value");
-        is_named(&value(list), Some(&value(page)), same)
+        is_named(list.as_bytes(), Some(&value(page)), same)
     }
 
     #[test]

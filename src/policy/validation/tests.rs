@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::sample::{NOW, at, date, fields, request};
+use http::HeaderMap;
 
 const TAGGED: [(&str, &str); 2] = [("etag", "\"abc\""), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")];
 

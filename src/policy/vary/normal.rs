@@ -6,7 +6,8 @@
 //! Normal forms of usual length are made without allocating.
 
 use crate::policy::list::members;
-use http::{HeaderMap, HeaderName, header};
+use crate::policy::request_fields::RequestFields;
+use http::{HeaderName, header};
 use smallvec::SmallVec;
 
 /// A normal form.
@@ -16,8 +17,9 @@ pub type Normal = SmallVec<[u8; 256]>;
 const FULL: u16 = 1000;
 
 /// The normal form of the field's value; `None` where the request has no such field.
-pub fn normal(name: &HeaderName, request: &HeaderMap) -> Option<Normal> {
-    if !request.contains_key(name) {
+pub fn normal<'a>(name: &HeaderName, request: impl Into<RequestFields<'a>>) -> Option<Normal> {
+    let request = request.into();
+    if !request.has(name) {
         return None;
     }
     Some(match name.as_str() {
@@ -29,8 +31,9 @@ pub fn normal(name: &HeaderName, request: &HeaderMap) -> Option<Normal> {
 
 /// Whether a request accepts `text/html` (RFC 9110 §12.5.1): the most specific range decides. A
 /// request without `Accept` takes anything.
-pub fn accepts_html(request: &HeaderMap) -> bool {
-    if !request.contains_key(header::ACCEPT) {
+pub fn accepts_html<'a>(request: impl Into<RequestFields<'a>>) -> bool {
+    let request = request.into();
+    if !request.has(&header::ACCEPT) {
         return true;
     }
     let mut best: Option<(usize, u16)> = None;
@@ -46,9 +49,9 @@ pub fn accepts_html(request: &HeaderMap) -> bool {
     best.is_some_and(|(_, weight)| weight > 0)
 }
 
-fn joined(name: &HeaderName, request: &HeaderMap) -> Normal {
+fn joined(name: &HeaderName, request: RequestFields<'_>) -> Normal {
     let mut out = Normal::new();
-    let all = request.get_all(name).iter().flat_map(|value| members(value.as_bytes()));
+    let all = request.all(name).flat_map(members);
     for (index, member) in all.enumerate() {
         if index > 0 {
             out.push(b',');
@@ -58,7 +61,7 @@ fn joined(name: &HeaderName, request: &HeaderMap) -> Normal {
     out
 }
 
-fn accept_encoding(request: &HeaderMap) -> Normal {
+fn accept_encoding(request: RequestFields<'_>) -> Normal {
     let mut codings: SmallVec<[SmallVec<[u8; 16]>; 8]> = SmallVec::new();
     for Weighted { value, weight } in weighted(&header::ACCEPT_ENCODING, request) {
         let mut coding: SmallVec<[u8; 16]> = value.iter().map(u8::to_ascii_lowercase).collect();
@@ -87,7 +90,7 @@ fn accept_encoding(request: &HeaderMap) -> Normal {
 
 /// `en;q=0.5, de, fr` becomes `de,fr;en`: commas between equals, a semicolon before the less wanted,
 /// an exclamation mark before the unwanted.
-fn accept_language(request: &HeaderMap) -> Normal {
+fn accept_language(request: RequestFields<'_>) -> Normal {
     type Language = (u16, SmallVec<[u8; 16]>);
     let mut languages: SmallVec<[Language; 8]> = weighted(&header::ACCEPT_LANGUAGE, request)
         .map(|Weighted { value, weight }| (weight, value.iter().map(u8::to_ascii_lowercase).collect()))
@@ -119,8 +122,8 @@ struct Weighted<'a> {
 }
 
 /// The members of a negotiation field with their weights; parameters other than `q` are dropped.
-fn weighted<'a>(name: &HeaderName, request: &'a HeaderMap) -> impl Iterator<Item = Weighted<'a>> {
-    let all = request.get_all(name).into_iter().flat_map(|value| members(value.as_bytes()));
+fn weighted<'a>(name: &HeaderName, request: RequestFields<'a>) -> impl Iterator<Item = Weighted<'a>> {
+    let all = request.all(name).flat_map(members);
     all.filter(|member| !member.is_empty()).map(|member| {
         let mut parts = member.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
         let value = parts.next().unwrap_or_default();

@@ -5,6 +5,7 @@ use super::*;
 use crate::config::QueryRule;
 use crate::policy::render_request::{RenderRequest, build};
 use crate::policy::testing::wire;
+use http::HeaderValue;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree;

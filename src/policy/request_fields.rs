@@ -1,0 +1,136 @@
+//! The header fields of a request, wherever they are kept: in pingora's map, or as the lines that the
+//! hit lane has read. Every decision about a request reads them through this, so that there is one
+//! policy for both. It copies nothing and understands nothing.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Borrowed header fields.
+#[derive(Clone, Copy, Debug)]
+pub enum RequestFields<'a> {
+    /// Fields in a map.
+    Map(&'a HeaderMap),
+    /// Fields as lines.
+    Lines(Lines<'a>),
+}
+
+/// Fields as the lines of a request's head, whose names and values have been found to be such. A name is
+/// compared in whatever case it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'a> {
+    lines: &'a [httparse::Header<'a>],
+    /// A bit for each name that is there: most questions are about fields that no line has.
+    seen: u64,
+}
+
+impl<'a> Lines<'a> {
+    /// These lines.
+    pub fn new(lines: &'a [httparse::Header<'a>]) -> Self {
+        Lines { lines, seen: lines.iter().fold(0, |seen, line| seen | bit(line.name)) }
+    }
+
+    fn named<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let lines = if self.seen & bit(name) == 0 { &[] } else { self.lines };
+        lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)
+    }
+}
+
+/// A bit that is the same for all spellings of a name.
+fn bit(name: &str) -> u64 {
+    let (Some(first), Some(last)) = (name.as_bytes().first(), name.as_bytes().last()) else { return 0 };
+    let mixed = name.len() + usize::from(first | 0x20) * 3 + usize::from(last | 0x20) * 7;
+    1 << (mixed % 64)
+}
+
+impl<'a> RequestFields<'a> {
+    /// The values of all fields called `name`, in their order.
+    pub fn all<'n>(self, name: &'n HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let (map, lines) = match self {
+            RequestFields::Map(map) => (Some(map.get_all(name).into_iter()), None),
+            RequestFields::Lines(lines) => (None, Some(lines.named(name.as_str()))),
+        };
+        map.into_iter().flatten().map(HeaderValue::as_bytes).chain(lines.into_iter().flatten())
+    }
+
+    /// The value of the first field called `name`.
+    pub fn first(self, name: &HeaderName) -> Option<&'a [u8]> {
+        match self {
+            RequestFields::Map(map) => map.get(name).map(HeaderValue::as_bytes),
+            RequestFields::Lines(lines) => lines.named(name.as_str()).next(),
+        }
+    }
+
+    /// The value of the only field called `name`; `None` where there are several.
+    pub fn only(self, name: &HeaderName) -> Option<&'a [u8]> {
+        let mut values = self.all(name);
+        values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Whether there is a field called `name`.
+    pub fn has(self, name: &HeaderName) -> bool {
+        match self {
+            RequestFields::Map(map) => map.contains_key(name),
+            RequestFields::Lines(lines) => lines.named(name.as_str()).next().is_some(),
+        }
+    }
+
+    /// The names of the fields, in lower case or as they were sent.
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
+        let (map, lines) = match self {
+            RequestFields::Map(map) => (Some(map.keys().map(HeaderName::as_str)), None),
+            RequestFields::Lines(lines) => (None, Some(lines.lines.iter().map(|line| line.name))),
+        };
+        map.into_iter().flatten().chain(lines.into_iter().flatten())
+    }
+
+    /// The same fields in a map.
+    pub fn to_map(self) -> HeaderMap {
+        let lines = match self {
+            RequestFields::Map(map) => return map.clone(),
+            RequestFields::Lines(lines) => lines.lines,
+        };
+        let fields = lines.iter().map(|line| {
+            let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(line.value).ok()?))
+        });
+        let mut map = HeaderMap::with_capacity(lines.len());
+        for (name, value) in fields.flatten() {
+            map.append(name, value);
+        }
+        map
+    }
+}
+
+impl<'a> From<&'a HeaderMap> for RequestFields<'a> {
+    fn from(map: &'a HeaderMap) -> Self {
+        RequestFields::Map(map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is asked, lines answer as the map with the same fields does.
+        #[test]
+        fn lines_and_maps_say_the_same(
+            fields in proptest::collection::vec(("[aAbB-]{1,3}", "[a-z]{0,2}"), 0..6),
+            asked in "[ab-]{1,3}",
+        ) {
+            let lines: Vec<_> =
+                fields.iter().map(|(name, value)| httparse::Header { name, value: value.as_bytes() }).collect();
+            let mut map = HeaderMap::new();
+            for (name, value) in &fields {
+                map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            }
+            let asked = HeaderName::from_bytes(asked.as_bytes()).unwrap();
+            let (one, other) = (RequestFields::Lines(Lines::new(&lines)), RequestFields::from(&map));
+            prop_assert_eq!(one.all(&asked).collect::<Vec<_>>(), other.all(&asked).collect::<Vec<_>>());
+            prop_assert_eq!(one.first(&asked), other.first(&asked));
+            prop_assert_eq!(one.only(&asked), other.only(&asked));
+            prop_assert_eq!(one.has(&asked), other.has(&asked));
+            prop_assert_eq!(one.to_map(), map);
+        }
+    }
+}
