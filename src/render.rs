@@ -12,6 +12,7 @@ mod flight;
 mod gate;
 mod mishap;
 mod notices;
+mod order;
 pub mod origin;
 mod page;
 pub(crate) mod purged;

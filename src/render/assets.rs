@@ -50,7 +50,7 @@ impl Engine {
         let incoming = Incoming {
             method: &Method::GET,
             target: target.as_bytes(),
-            headers: &headers,
+            headers: (&headers).into(),
             listener_scheme: uri.scheme,
             peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
