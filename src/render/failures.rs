@@ -1,7 +1,6 @@
 //! The last renders that failed: what the dashboard lists and `explain` names. A bounded record; it
 //! decides nothing, and nothing that is decided reads it.
 
-use super::{Engine, Order};
 use crate::policy::{Key, Timestamp};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -67,20 +66,6 @@ impl Failures {
     /// All that are kept, the newest first.
     pub(crate) fn recent(&self) -> Vec<FailedRender> {
         self.0.lock().iter().rev().cloned().collect()
-    }
-}
-
-impl Order {
-    /// The path for the log; a query may hold what must not stand there.
-    pub(super) fn path(&self) -> &str {
-        let target = &self.request.target;
-        target.split_once('?').map_or(target, |(path, _)| path)
-    }
-
-    /// Takes note that the render failed.
-    pub(super) fn record_failure(&self, engine: &Engine, reason: &'static str) {
-        let (origin, route) = (self.setup.config.origin(self.origin), self.setup.route(self.route));
-        engine.failures.record(&self.key, &origin.name, &route.name, self.path(), reason, engine.now());
     }
 }
 
