@@ -7,6 +7,7 @@
 //! same renders.
 
 mod family;
+pub mod handshakes;
 pub mod health;
 mod observed;
 mod process;
@@ -18,14 +19,16 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, OriginId, PurgeMode, RouteId};
+use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
+use handshakes::Handshakes;
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -48,6 +51,7 @@ pub struct Metrics {
     health: Health,
     open_connections: IntGaugeVec,
     names: Names,
+    handshakes: Handshakes,
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
@@ -80,7 +84,10 @@ pub struct Held(IntGauge);
 impl Metrics {
     /// The series of this configuration, all of them zero. It is generation 1.
     pub fn new(config: &Config) -> Metrics {
-        Metrics::with_names(Names::of(config)).expect("the names of series are literals, valid and distinct")
+        let metrics =
+            Metrics::with_names(Names::of(config)).expect("the names of series are literals, valid and distinct");
+        metrics.certificates(&config.listeners);
+        metrics
     }
 
     /// The series of the next configuration: those whose labels it has too go on counting. Scrapes
@@ -94,6 +101,7 @@ impl Metrics {
             observed: self.observed.clone(),
             health: self.health.next(&names.origins),
             open_connections: open_connections(&names, &self.open_connections),
+            handshakes: self.handshakes.clone(),
             connections_total: self.connections_total.clone(),
             invalidations: self.invalidations.clone(),
             purges: self.purges.clone(),
@@ -111,6 +119,7 @@ impl Metrics {
         for listener in before.names.listeners.iter().filter(|name| !self.names.listeners.contains(name)) {
             // What is not there need not be taken out.
             let _ = self.open_connections.remove_label_values(&[listener]);
+            self.handshakes.no_expiry(listener);
         }
     }
 
@@ -130,6 +139,7 @@ impl Metrics {
             observed,
             health: Health::new(&names.origins),
             open_connections: open_connections(&names, &connections),
+            handshakes: Handshakes::new(&registry)?,
             connections_total: counter(&registry, "breadbox_connections_total", "Connections accepted from clients.")?,
             invalidations: counter(
                 &registry,
@@ -187,6 +197,26 @@ impl Metrics {
     pub fn listener(&self, name: &str) -> ListenerSeries {
         let open = self.open_connections.with_label_values(&[name]);
         ListenerSeries { open, total: self.connections_total.clone() }
+    }
+
+    /// Counts a TLS handshake that was finished.
+    pub fn handshake(&self, version: TlsVersion, kind: HandshakeKind) {
+        self.handshakes.finished(version, kind);
+    }
+
+    /// Counts a TLS handshake that was not finished.
+    pub fn handshake_failed(&self, reason: HandshakeFailure) {
+        self.handshakes.failed(reason);
+    }
+
+    /// Takes note of the certificates that listeners have from now on.
+    pub fn certificates(&self, listeners: &[Listener]) {
+        for (name, listener) in self.names.listeners.iter().zip(listeners) {
+            match listener.tls.iter().map(|certificate| certificate.expires).min() {
+                Some(first) => self.handshakes.expiry(name, first),
+                None => self.handshakes.no_expiry(name),
+            }
+        }
     }
 
     /// Counts a URI that an answer to an unsafe request invalidated (RFC 9111 §4.4).

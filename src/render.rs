@@ -222,6 +222,7 @@ impl Engine {
         let setup = Arc::new(setup);
         let before = self.setup.swap(Arc::clone(&setup));
         setup.metrics.supersede(&before.metrics);
+        setup.metrics.certificates(&setup.config.listeners);
         for (state, origin) in setup.origins.iter().zip(&setup.config.origins) {
             state.limit(origin);
         }

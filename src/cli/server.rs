@@ -8,7 +8,7 @@ mod signals;
 use crate::admin::AdminApp;
 use crate::admin::reload::Reloading;
 use crate::config::{Config, Limits};
-use crate::front::{self, Connections, LiveLimits};
+use crate::front::{self, Connections, Door, LiveLimits};
 use crate::metrics::{Metrics, Phase};
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
@@ -19,6 +19,7 @@ pub(super) use reload::{Reloader, Source};
 use listeners::Listeners;
 use signals::{Signals, Wish};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -31,6 +32,9 @@ const ADMIN_LIMITS: Limits = Limits {
     idle_timeout: Duration::from_secs(60),
     max_head: 64 << 10,
     max_headers: 100,
+    max_streams: 100,
+    handshake_timeout: Duration::from_secs(10),
+    max_handshakes: NonZeroUsize::MIN,
 };
 
 /// Why serving ended before a signal came.
@@ -99,7 +103,7 @@ impl Server {
         listeners.become_those_of(&config, prepared);
         let (reloading, mut reloads) = Reloading::new();
         metrics.health().enter(Phase::Running);
-        let admin = serve_admin(admin_socket, AdminApp::new(Arc::clone(&engine), reloading));
+        let admin = serve_admin(admin_socket, AdminApp::new(Arc::clone(&engine), reloading), Arc::clone(&metrics));
 
         let stopped_by = loop {
             tokio::select! {
@@ -127,17 +131,18 @@ impl Server {
 }
 
 /// Serves the admin listener until the task is aborted.
-fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp) -> JoinHandle<()> {
+fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> JoinHandle<()> {
     announce("admin", address);
     let app = Arc::new(app);
-    let limits = LiveLimits::new(ADMIN_LIMITS);
+    let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(ADMIN_LIMITS) });
     tokio::spawn(async move {
         // It answers to the end, so that whoever watches can see it.
         let (_never, stopping) = watch::channel(false);
         let serve_stopping = stopping.clone();
-        front::accept(socket, stopping, move |stream, _| {
-            let (app, limits, stopping) = (Arc::clone(&app), Arc::clone(&limits), serve_stopping.clone());
-            tokio::spawn(async move { front::serve(&app, stream, &limits, &stopping).await });
+        front::accept(socket, stopping, move |tcp, peer| {
+            let (app, door, metrics) = (Arc::clone(&app), Arc::clone(&door), Arc::clone(&metrics));
+            let stopping = serve_stopping.clone();
+            tokio::spawn(async move { front::receive(&door, &app, tcp, peer, &metrics, &stopping).await });
         })
         .await;
     })

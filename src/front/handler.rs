@@ -3,6 +3,7 @@
 use super::bypass;
 use super::guard::Guarded;
 use super::head_check;
+use super::head_http2;
 use super::head_update::ForwardedHead;
 use super::listen::LiveLimits;
 use super::lookup::{Lookup, Next};
@@ -42,11 +43,11 @@ pub(crate) struct Proxy {
     pub(super) scheme: Scheme,
 }
 
-/// A pingora proxy with these limits.
-pub(crate) fn proxy(engine: &Arc<Engine>, limits: Arc<LiveLimits>) -> Arc<HttpProxy<Proxy>> {
+/// A pingora proxy for a listener of this scheme with these limits.
+pub(crate) fn proxy(engine: &Arc<Engine>, scheme: Scheme, limits: Arc<LiveLimits>) -> Arc<HttpProxy<Proxy>> {
     // How often a request is tried again is counted in its `Ctx`, by the configuration that it began with.
     let conf = ServerConf { max_retries: usize::MAX, ..ServerConf::default() };
-    let proxy = Proxy { engine: Arc::clone(engine), limits, scheme: Scheme::Http };
+    let proxy = Proxy { engine: Arc::clone(engine), limits, scheme };
     Arc::new(http_proxy(&Arc::new(conf), proxy))
 }
 
@@ -235,7 +236,9 @@ impl Proxy {
     }
 
     fn check_head(&self, session: &Session) -> Result<(), head_check::BadHead> {
-        let Some(http1) = session.as_http1() else { return Ok(()) };
+        let Some(http1) = session.as_http1() else {
+            return head_check::check_count(&session.req_header().headers, &self.limits.now());
+        };
         if Guarded::of(session).is_some_and(|guarded| guarded.phase().has_odd_request_line()) {
             return Err(head_check::ODD_REQUEST_LINE);
         }
@@ -260,6 +263,9 @@ impl ProxyHttp for Proxy {
             ctx.id = sent;
         }
         session.set_write_timeout(Some(WRITE_TIMEOUT));
+        if session.is_http2() {
+            head_http2::settle(session.req_header_mut())?;
+        }
         if let Some(guarded) = Guarded::of(session) {
             guarded.phase().open();
         }

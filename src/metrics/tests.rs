@@ -138,7 +138,7 @@ fn names_obey_the_rules() {
             assert!(!name.contains(unit), "{name}");
         }
         for label in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
-            let known = ["route", "outcome", "origin", "result", "listener", "version", "kind", "mode"];
+            let known = ["route", "outcome", "origin", "result", "listener", "version", "kind", "mode", "reason"];
             assert!(known.contains(&label.name()), "{name}: {}", label.name());
         }
     }
@@ -171,8 +171,16 @@ fn series_go_on_through_a_change_of_the_configuration() {
         crate::policy::testing::route("/{*rest}"),
     ]);
     let address = "0.0.0.0:8080".parse().unwrap();
-    let limits = Limits { head_timeout: Duration::ZERO, idle_timeout: Duration::ZERO, max_head: 0, max_headers: 0 };
-    next.listeners = vec![Listener { address, limits }];
+    let limits = Limits {
+        head_timeout: Duration::ZERO,
+        idle_timeout: Duration::ZERO,
+        max_head: 0,
+        max_headers: 0,
+        max_streams: 0,
+        handshake_timeout: Duration::ZERO,
+        max_handshakes: std::num::NonZeroUsize::MIN,
+    };
+    next.listeners = vec![Listener { address, limits, tls: vec![], h2c: false }];
     let after = before.next(&next);
     let all = keys(&before);
     assert!(all.contains(r#"breadbox_renders_total{origin="web",result="good",route="/new"}"#), "there from the start");

@@ -3,7 +3,7 @@
 
 use super::listeners::{self, Listeners, Prepared};
 use crate::admin::reload::{Outcome, Refusal, Reloaded};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::render::{Engine, Notices, Setup};
 use crate::telemetry::Telemetry;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ impl Reloader {
     /// Reads the configuration again and has it served, or changes nothing. Says in the log, in the metrics
     /// and to the caller what became of it.
     pub(super) async fn reload(&self, engine: &Arc<Engine>, listeners: &mut Listeners) -> Outcome {
-        let outcome = match read(&self.source, engine, listeners.names()).await {
+        let outcome = match read(&self.source, engine, listeners.open()).await {
             Ok(ready) => Ok(take(ready, engine, listeners).await),
             Err(refusal) => Err(refusal),
         };
@@ -55,7 +55,7 @@ impl Reloader {
     }
 }
 
-async fn read(source: &Source, engine: &Arc<Engine>, open: Vec<String>) -> Result<Ready, Refusal> {
+async fn read(source: &Source, engine: &Arc<Engine>, open: Vec<(String, Listener)>) -> Result<Ready, Refusal> {
     let Source::File(path) = source else {
         return Err(Refusal::Never("this process runs without a configuration file; there is nothing to reload"));
     };
@@ -69,7 +69,7 @@ async fn read(source: &Source, engine: &Arc<Engine>, open: Vec<String>) -> Resul
 }
 
 /// Everything that can fail.
-fn ready(path: &Path, engine: &Arc<Engine>, open: &[String]) -> Result<Ready, Refusal> {
+fn ready(path: &Path, engine: &Arc<Engine>, open: &[(String, Listener)]) -> Result<Ready, Refusal> {
     let config = Config::load(path).map_err(Refusal::Mistakes)?;
     let setup = engine.setup();
     let mut fixed = setup.config.fixed(&config);
