@@ -173,6 +173,7 @@ fn listeners_come_and_go_while_others_serve() {
     stays.ask(&page);
     let answer = proxy.reload(isr(&origin).listeners(2));
     assert_eq!(json(&answer.text())["listeners"]["added"], serde_json::json!(["127.0.0.1:0#2"]));
+    eventually("the log names the second listener", PATIENCE, || proxy.addrs_by_now().len() == 2);
     let second = proxy.addrs_by_now()[1];
     let mut client = Client::connect(second);
     assert!(client.ask(&page).is_hit());
