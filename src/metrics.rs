@@ -26,9 +26,8 @@ pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
+use crate::config::{Config, Listener, OriginId, RouteId};
 use crate::policy::outcome::Outcome;
-use crate::policy::purge;
 use handshakes::Handshakes;
 use lists::{Listed, Lists};
 use observed::Observed;
@@ -231,44 +230,9 @@ impl Metrics {
         self.invalidations.inc();
     }
 
-    /// Counts a rule that somebody purged by.
-    pub fn purged(&self, kind: purge::Kind, mode: PurgeMode) {
-        self.purges.purged(kind, mode);
-    }
-
-    /// Counts a purged page that is rendered again although nobody asked for it.
-    pub fn refreshed_purged(&self) {
-        self.purges.refreshed();
-    }
-
-    /// Counts a reading of the sitemap of a route.
-    pub fn sitemap_read(&self, route: RouteId, result: Result<(), ()>) {
-        self.lists.read(route, result);
-    }
-
-    /// Takes note of how many paths the list of a route has.
-    pub fn listed(&self, route: RouteId, paths: usize) {
-        self.lists.has(route, paths);
-    }
-
     /// How many configurations were taken.
     pub fn generation(&self) -> i64 {
         self.config_generation.get()
-    }
-
-    /// Counts a build of the origin that was announced.
-    pub fn deployed(&self) {
-        self.purges.deployed();
-    }
-
-    /// Counts a page of an earlier build that is rendered again although nobody asked for it.
-    pub fn refreshed_deployed(&self) {
-        self.purges.refreshed_deployed();
-    }
-
-    /// Counts an asset that is fetched because a page links it.
-    pub fn fetched_asset(&self) {
-        self.purges.fetched_asset();
     }
 
     /// Counts a configuration that was taken.

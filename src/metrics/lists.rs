@@ -1,7 +1,7 @@
 //! The lists of paths that routes have: how many paths, and how often their sitemaps were read. Only
 //! routes with a list have series.
 
-use super::renders;
+use super::{Metrics, renders};
 use crate::config::{Config, Paths, RouteId};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::collections::BTreeMap;
@@ -96,5 +96,17 @@ impl Lists {
         if let Some([good, failed]) = self.routes.get(&route).and_then(|series| series.readings.as_ref()) {
             if result.is_ok() { good.inc() } else { failed.inc() }
         }
+    }
+}
+
+impl Metrics {
+    /// Counts a reading of the sitemap of a route.
+    pub fn sitemap_read(&self, route: RouteId, result: Result<(), ()>) {
+        self.lists.read(route, result);
+    }
+
+    /// Takes note of how many paths the list of a route has.
+    pub fn listed(&self, route: RouteId, paths: usize) {
+        self.lists.has(route, paths);
     }
 }
