@@ -2,7 +2,7 @@
 
 use super::{Held, Names, counter, gauge};
 use crate::config::RouteId;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use std::time::Duration;
 
 /// Upper bounds of the time from a fallback page to the real one, in seconds.
@@ -39,13 +39,23 @@ impl PollEnd {
 /// Bounds that a long poll can run into.
 const LIMITS: [&str; 3] = ["token", "client", "total"];
 
+/// The series that have a route.
+#[derive(Clone)]
+struct ByRoute {
+    shown: IntCounterVec,
+    swaps: IntCounterVec,
+    swap_time: HistogramVec,
+}
+
 /// Counts fallback pages.
+#[derive(Clone)]
 pub(super) struct Fallbacks {
+    by_route: ByRoute,
     /// By route.
     shown: Vec<IntCounter>,
     /// By route.
     swaps: Vec<IntCounter>,
-    swap_time: Vec<prometheus::Histogram>,
+    swap_time: Vec<Histogram>,
     given_up: IntCounter,
     open: IntGauge,
     ended: IntCounterVec,
@@ -54,10 +64,6 @@ pub(super) struct Fallbacks {
 
 impl Fallbacks {
     pub(super) fn new(names: &Names, registry: &Registry) -> prometheus::Result<Self> {
-        let by_route = |name: &str, help: &str| {
-            let series = counters(registry, name, help, "route")?;
-            Ok::<_, prometheus::Error>(names.routes.iter().map(|route| series.with_label_values(&[&**route])).collect())
-        };
         let opts = HistogramOpts::new("breadbox_fallback_swap_seconds", "From a fallback page to what followed it.");
         let times = HistogramVec::new(opts.buckets(BOUNDS.to_vec()), &["route"])?;
         registry.register(Box::new(times.clone()))?;
@@ -71,13 +77,17 @@ impl Fallbacks {
         )?;
         PollEnd::ALL.iter().for_each(|end| drop(ended.with_label_values(&[end.as_str()])));
         LIMITS.iter().for_each(|limit| drop(refused.with_label_values(&[limit])));
+        let help = "Fallback pages shown in front of a miss.";
+        let shown = counters(registry, "breadbox_fallbacks_shown_total", help, "route")?;
+        let help = "Fallback pages whose visitors came back and got something else: the page, a redirect, an error.";
+        let swaps = counters(registry, "breadbox_fallback_swaps_total", help, "route")?;
+        let by_route = ByRoute { shown, swaps, swap_time: times };
+        let (shown, swaps, swap_time) = by_route.of(names);
         Ok(Fallbacks {
-            shown: by_route("breadbox_fallbacks_shown_total", "Fallback pages shown in front of a miss.")?,
-            swaps: by_route(
-                "breadbox_fallback_swaps_total",
-                "Fallback pages whose visitors came back and got something else: the page, a redirect, an error.",
-            )?,
-            swap_time: names.routes.iter().map(|route| times.with_label_values(&[&**route])).collect(),
+            by_route,
+            shown,
+            swaps,
+            swap_time,
             given_up: counter(
                 registry,
                 "breadbox_fallbacks_given_up_total",
@@ -87,6 +97,22 @@ impl Fallbacks {
             ended,
             refused,
         })
+    }
+
+    /// The same with the routes of the next configuration.
+    pub(super) fn next(&self, names: &Names) -> Self {
+        let (shown, swaps, swap_time) = self.by_route.of(names);
+        Fallbacks { shown, swaps, swap_time, ..self.clone() }
+    }
+
+    /// Routes that only the configuration before had are gone from scrapes.
+    pub(super) fn forget(&self, before: &Names, now: &Names) {
+        for route in before.routes.iter().filter(|route| !now.routes.contains(route)) {
+            // What is not there need not be taken out.
+            let _ = self.by_route.shown.remove_label_values(&[&**route]);
+            let _ = self.by_route.swaps.remove_label_values(&[&**route]);
+            let _ = self.by_route.swap_time.remove_label_values(&[&**route]);
+        }
     }
 
     pub(super) fn shown(&self, route: RouteId) {
@@ -111,6 +137,16 @@ impl Fallbacks {
 
     pub(super) fn poll_refused(&self, limit: &'static str) {
         self.refused.with_label_values(&[limit]).inc();
+    }
+}
+
+impl ByRoute {
+    fn of(&self, names: &Names) -> (Vec<IntCounter>, Vec<IntCounter>, Vec<Histogram>) {
+        let counters = |series: &IntCounterVec| {
+            names.routes.iter().map(|route| series.with_label_values(&[&**route])).collect::<Vec<_>>()
+        };
+        let times = names.routes.iter().map(|route| self.swap_time.with_label_values(&[&**route])).collect();
+        (counters(&self.shown), counters(&self.swaps), times)
     }
 }
 

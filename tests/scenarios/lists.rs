@@ -176,3 +176,23 @@ fn a_list_with_mistakes_is_a_mistake_of_the_configuration() {
         run.output
     );
 }
+
+#[test]
+fn a_list_that_changed_counts_from_the_next_reload_on() {
+    // A path that is gone is a 404 although its page is stored; a list with a mistake changes nothing.
+    let origin = Origin::start();
+    let config = || listed(&origin).admin("token: t");
+    let proxy = Breadbox::start_with(config(), &[], &[("docs.txt", "/docs/a\n/docs/b\n")]);
+    let statuses = || ["/docs/a", "/docs/b", "/docs/c"].map(|path| proxy.get(path).status);
+    assert_eq!(statuses(), [200, 200, 404]);
+    proxy.write("docs.txt", "/docs/b\n/docs/c\n");
+    assert_eq!(statuses(), [200, 200, 404]);
+    assert_eq!(proxy.reload(config()).status, 200);
+    assert_eq!(statuses(), [404, 200, 200]);
+    assert_eq!(proxy.metric("breadbox_listed_paths", &[]), 2.0);
+    proxy.expect_error("docs.txt:2");
+    proxy.write("docs.txt", "/docs/a\nmistake\n");
+    let refused = proxy.reload(config());
+    assert!((400..500).contains(&refused.status) && refused.text().contains("docs.txt:2: "), "{}", refused.text());
+    assert_eq!(statuses(), [404, 200, 200]);
+}

@@ -143,3 +143,18 @@ fn too_long_a_sitemap_is_not_taken_in_part() {
     proxy.wait_for_output("has more than 2 pages");
     assert_eq!(get(&proxy, "/c"), 200);
 }
+
+#[test]
+fn a_reload_lets_nothing_through_that_the_list_did_not() {
+    // What was read of the same sitemap goes on counting while the new configuration cannot read it.
+    let origin = Origin::start();
+    origin.answer("/sitemap.xml", xml(sitemap(&["/a"])));
+    let config = || config(&origin, "{ sitemap: /sitemap.xml }").admin("token: t");
+    let proxy = Breadbox::start(config());
+    eventually("the list holds", PATIENCE, || get(&proxy, "/b") == 404);
+    origin.answer("/sitemap.xml", Answer::status(500));
+    assert_eq!(proxy.reload(config()).status, 200);
+    assert_eq!((get(&proxy, "/a"), get(&proxy, "/b")), (200, 404));
+    eventually("readyz says so", PATIENCE, || ready(&proxy).contains("the list that was read before stays"));
+    assert_eq!((get(&proxy, "/a"), get(&proxy, "/b")), (200, 404));
+}

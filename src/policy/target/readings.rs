@@ -20,7 +20,7 @@ type Step = fn(&str) -> Option<String>;
 const STEPS: [Step; 11] = [
     |path| decode(path, |_| true),
     |path| decode(path, |byte| !matches!(byte, b'/' | b'\\')),
-    |path| path.contains("%5C").then(|| path.replace("%5C", "/")),
+    backslashes,
     collapse_slashes,
     drop_authority,
     |path| path.contains(';').then(|| drop_parameters(path)),
@@ -117,6 +117,12 @@ fn decode(path: &str, takes: impl Fn(u8) -> bool) -> Option<String> {
     (out != path).then_some(out)
 }
 
+/// In either case of the hex digit: decoding may have brought the lower one out.
+fn backslashes(path: &str) -> Option<String> {
+    let has_one = path.contains("%5C") || path.contains("%5c");
+    has_one.then(|| path.replace("%5C", "/").replace("%5c", "/"))
+}
+
 fn collapse_slashes(path: &str) -> Option<String> {
     if !path.contains("//") {
         return None;
@@ -173,6 +179,7 @@ mod tests {
             ("/x/%252e%252e/api", "/api"),
             ("/x/%25252e%25252e/api", "/api"),
             ("/x/..%5Capi", "/api"),
+            ("/x%255c../api", "/api"),
             ("/x/..;/api", "/api"),
             ("/x/..%3B/api", "/api"),
             ("/api;.css", "/api"),
