@@ -109,6 +109,7 @@ impl Metrics {
             connections_total: self.connections_total.clone(),
             invalidations: self.invalidations.clone(),
             purges: self.purges.clone(),
+            encodings: self.encodings.clone(),
             config_generation: self.config_generation.clone(),
             config_last_reload: self.config_last_reload.clone(),
             config_reloads: self.config_reloads.clone(),

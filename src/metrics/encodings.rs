@@ -33,6 +33,7 @@ impl EncodingResult {
 }
 
 /// Counts codings; every handle is resolved once.
+#[derive(Clone)]
 pub(super) struct Encodings {
     /// By codec.
     codecs: Vec<Series>,
@@ -42,6 +43,7 @@ pub(super) struct Encodings {
     unpacking: Counter,
 }
 
+#[derive(Clone)]
 struct Series {
     /// By result.
     results: Vec<IntCounter>,
