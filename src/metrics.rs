@@ -10,6 +10,7 @@ mod encodings;
 mod family;
 pub mod handshakes;
 pub mod health;
+mod lists;
 mod observed;
 mod process;
 mod purges;
@@ -27,11 +28,11 @@ pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Codec, Config, Listener, OriginId, PurgeMode, RouteId};
+use crate::config::{Config, Listener, OriginId, RouteId};
 use crate::policy::outcome::Outcome;
-use crate::policy::purge;
 use encodings::Encodings;
 use handshakes::Handshakes;
+use lists::{Listed, Lists};
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -59,6 +60,7 @@ pub struct Metrics {
     invalidations: IntCounter,
     purges: Purges,
     encodings: Encodings,
+    lists: Lists,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
     /// Taken, refused.
@@ -72,6 +74,7 @@ struct Names {
     route_origins: Vec<OriginId>,
     origins: Vec<Arc<str>>,
     listeners: Vec<String>,
+    listed: Vec<Listed>,
     threads: usize,
 }
 
@@ -110,6 +113,7 @@ impl Metrics {
             invalidations: self.invalidations.clone(),
             purges: self.purges.clone(),
             encodings: self.encodings.clone(),
+            lists: self.lists.next(&names.listed),
             config_generation: self.config_generation.clone(),
             config_last_reload: self.config_last_reload.clone(),
             config_reloads: self.config_reloads.clone(),
@@ -121,6 +125,7 @@ impl Metrics {
     pub fn supersede(&self, before: &Metrics) {
         self.requests.show();
         self.renders.forget(&before.names, &self.names);
+        self.lists.forget(&before.names.listed, &self.names.listed);
         for listener in before.names.listeners.iter().filter(|name| !self.names.listeners.contains(name)) {
             // What is not there need not be taken out.
             let _ = self.open_connections.remove_label_values(&[listener]);
@@ -153,6 +158,7 @@ impl Metrics {
             )?,
             purges: Purges::new(&registry)?,
             encodings: Encodings::new(&registry)?,
+            lists: Lists::new(&names.listed, &registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -230,54 +236,9 @@ impl Metrics {
         self.invalidations.inc();
     }
 
-    /// Counts a rule that somebody purged by.
-    pub fn purged(&self, kind: purge::Kind, mode: PurgeMode) {
-        self.purges.purged(kind, mode);
-    }
-
-    /// Counts a page that was compressed, and how long that took.
-    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
-        self.encodings.encoded(codec, result, took);
-    }
-
-    /// So many pages wait to be compressed.
-    pub fn encodings_waiting(&self, pages: usize) {
-        self.encodings.waiting(pages);
-    }
-
-    /// Counts a page that is not compressed because too many wait.
-    pub fn encoding_dropped(&self) {
-        self.encodings.dropped();
-    }
-
-    /// Counts an answer that was made from a coding because the page was wanted without.
-    pub fn unpacked(&self, took: Duration) {
-        self.encodings.unpacked(took);
-    }
-
-    /// Counts a purged page that is rendered again although nobody asked for it.
-    pub fn refreshed_purged(&self) {
-        self.purges.refreshed();
-    }
-
     /// How many configurations were taken.
     pub fn generation(&self) -> i64 {
         self.config_generation.get()
-    }
-
-    /// Counts a build of the origin that was announced.
-    pub fn deployed(&self) {
-        self.purges.deployed();
-    }
-
-    /// Counts a page of an earlier build that is rendered again although nobody asked for it.
-    pub fn refreshed_deployed(&self) {
-        self.purges.refreshed_deployed();
-    }
-
-    /// Counts an asset that is fetched because a page links it.
-    pub fn fetched_asset(&self) {
-        self.purges.fetched_asset();
     }
 
     /// Counts a configuration that was taken.
@@ -333,6 +294,7 @@ impl Metrics {
             route_origins: vec![OriginId(0)],
             origins: vec!["web".into()],
             listeners: vec!["127.0.0.1:0".into()],
+            listed: Vec::new(),
             threads: 1,
         };
         Metrics::with_names(names).expect("the names are distinct")
@@ -352,6 +314,7 @@ impl Names {
             route_origins: config.routes.iter().map(|route| route.origin).collect(),
             origins: config.origins.iter().map(|origin| origin.name.clone()).collect(),
             listeners: listener_names(config.listeners.iter().map(|listener| listener.address)),
+            listed: Listed::all(config),
             threads: config.threads.get(),
         }
     }

@@ -19,6 +19,7 @@ mod scenarios {
     mod draft;
     mod encodings;
     mod encodings_origin;
+    mod error_pages;
     mod explain;
     mod failures;
     mod harness_itself;
@@ -26,6 +27,7 @@ mod scenarios {
     mod http2;
     mod interim;
     mod limits;
+    mod lists;
     mod logs;
     mod memory;
     mod origin_down;
@@ -47,6 +49,7 @@ mod scenarios {
     mod servers;
     mod serving;
     mod shutdown;
+    mod sitemaps;
     mod smuggling;
     mod stale;
     mod streaming;
