@@ -32,7 +32,7 @@ pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Codec, Config, Listener, OriginId, RouteId};
+use crate::config::{Config, Listener, OriginId, RouteId};
 use crate::policy::outcome::Outcome;
 use encodings::Encodings;
 use fallbacks::Fallbacks;
@@ -247,51 +247,6 @@ impl Metrics {
     /// Counts a URI that an answer to an unsafe request invalidated (RFC 9111 §4.4).
     pub fn invalidated(&self) {
         self.invalidations.inc();
-    }
-
-    /// Counts a page that was compressed, and how long that took.
-    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
-        self.encodings.encoded(codec, result, took);
-    }
-
-    /// So many pages wait to be compressed.
-    pub fn encodings_waiting(&self, pages: usize) {
-        self.encodings.waiting(pages);
-    }
-
-    /// Counts a page that is not compressed because too many wait.
-    pub fn encoding_dropped(&self) {
-        self.encodings.dropped();
-    }
-
-    /// Counts an answer that was made from a coding because the page was wanted without.
-    pub fn unpacked(&self, took: Duration) {
-        self.encodings.unpacked(took);
-    }
-
-    /// Counts a fallback page that was shown.
-    pub fn fallback_shown(&self, route: RouteId) {
-        self.fallbacks.shown(route);
-    }
-
-    /// Counts a fallback page that gave way to something else, that long after it was first shown.
-    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
-        self.fallbacks.gave_way(route, after);
-    }
-
-    /// One more open long poll, for as long as the value is kept.
-    pub fn poll_opens(&self) -> Held {
-        self.fallbacks.poll_opens()
-    }
-
-    /// Counts a long poll that ended.
-    pub fn poll_ended(&self, end: PollEnd) {
-        self.fallbacks.poll_ended(end);
-    }
-
-    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
-    pub fn poll_refused(&self, limit: &'static str) {
-        self.fallbacks.poll_refused(limit);
     }
 
     /// How many configurations were taken.
