@@ -2,8 +2,8 @@
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 pub mod crawlers;
-pub mod fallback;
 pub mod deploys;
+pub mod fallback;
 pub mod file;
 pub mod log;
 pub mod pattern;
@@ -13,8 +13,8 @@ pub mod template;
 pub mod units;
 
 pub use crawlers::Crawlers;
-pub use fallback::{Fallback, LongPolls, Preload, ShellPage};
 pub use deploys::Deploys;
+pub use fallback::{Fallback, LongPolls, Preload, ShellPage};
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
 pub use pattern::NamePatterns;
