@@ -23,6 +23,7 @@ mod scenarios {
     mod fallback_waits;
     mod harness_itself;
     mod hosts;
+    mod http2;
     mod interim;
     mod limits;
     mod logs;
@@ -48,6 +49,7 @@ mod scenarios {
     mod stale;
     mod streaming;
     mod tags;
+    mod tls;
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;
