@@ -9,6 +9,7 @@ pub mod file;
 pub mod log;
 pub mod pattern;
 pub mod purging;
+pub mod reload;
 pub mod route;
 pub mod template;
 pub mod units;
@@ -159,7 +160,7 @@ impl Scheme {
 }
 
 /// A backend that renders.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Its name in the file; also its metric label.
     pub name: Arc<str>,
@@ -211,7 +212,7 @@ impl Server {
 }
 
 /// A file of trusted certificates and what was in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ca {
     /// Where it was read.
     pub path: PathBuf,

@@ -2,7 +2,8 @@
 
 use super::{Held, Names, counter, gauge};
 use crate::config::RouteId;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Upper bounds of the time from a fallback page to the real one, in seconds.
@@ -41,11 +42,22 @@ const LIMITS: [&str; 3] = ["token", "client", "total"];
 
 /// Counts fallback pages.
 pub(super) struct Fallbacks {
+    families: Families,
     /// By route.
-    shown: Vec<IntCounter>,
-    /// By route.
-    swaps: Vec<IntCounter>,
-    swap_time: Vec<prometheus::Histogram>,
+    routes: Vec<OfRoute>,
+}
+
+struct OfRoute {
+    shown: IntCounter,
+    swaps: IntCounter,
+    swap_time: Histogram,
+}
+
+#[derive(Clone)]
+struct Families {
+    shown: IntCounterVec,
+    swaps: IntCounterVec,
+    swap_time: HistogramVec,
     given_up: IntCounter,
     open: IntGauge,
     ended: IntCounterVec,
@@ -54,13 +66,40 @@ pub(super) struct Fallbacks {
 
 impl Fallbacks {
     pub(super) fn new(names: &Names, registry: &Registry) -> prometheus::Result<Self> {
-        let by_route = |name: &str, help: &str| {
-            let series = counters(registry, name, help, "route")?;
-            Ok::<_, prometheus::Error>(names.routes.iter().map(|route| series.with_label_values(&[&**route])).collect())
+        Ok(Fallbacks::of(names, Families::new(registry)?))
+    }
+
+    /// The series of the next configuration: those whose routes it has too go on counting.
+    pub(super) fn next(&self, names: &Names) -> Self {
+        Fallbacks::of(names, self.families.clone())
+    }
+
+    fn of(names: &Names, families: Families) -> Self {
+        let of_route = |route: &Arc<str>| OfRoute {
+            shown: families.shown.with_label_values(&[&**route]),
+            swaps: families.swaps.with_label_values(&[&**route]),
+            swap_time: families.swap_time.with_label_values(&[&**route]),
         };
+        Fallbacks { routes: names.routes.iter().map(of_route).collect(), families }
+    }
+
+    /// Takes out what `names` has and `kept` has not.
+    pub(super) fn forget(&self, names: &Names, kept: &Names) {
+        for route in names.routes.iter().filter(|route| !kept.routes.contains(route)) {
+            // What is not there need not be taken out.
+            let _ = self.families.shown.remove_label_values(&[&**route]);
+            let _ = self.families.swaps.remove_label_values(&[&**route]);
+            let _ = self.families.swap_time.remove_label_values(&[&**route]);
+        }
+    }
+}
+
+impl Families {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let by_route = |name, help| counters(registry, name, help, "route");
         let opts = HistogramOpts::new("breadbox_fallback_swap_seconds", "From a fallback page to what followed it.");
-        let times = HistogramVec::new(opts.buckets(BOUNDS.to_vec()), &["route"])?;
-        registry.register(Box::new(times.clone()))?;
+        let swap_time = HistogramVec::new(opts.buckets(BOUNDS.to_vec()), &["route"])?;
+        registry.register(Box::new(swap_time.clone()))?;
         let ended =
             counters(registry, "breadbox_long_polls_ended_total", "Long polls that ended, by why they did.", "result")?;
         let refused = counters(
@@ -71,13 +110,13 @@ impl Fallbacks {
         )?;
         PollEnd::ALL.iter().for_each(|end| drop(ended.with_label_values(&[end.as_str()])));
         LIMITS.iter().for_each(|limit| drop(refused.with_label_values(&[limit])));
-        Ok(Fallbacks {
+        Ok(Families {
             shown: by_route("breadbox_fallbacks_shown_total", "Fallback pages shown in front of a miss.")?,
             swaps: by_route(
                 "breadbox_fallback_swaps_total",
                 "Fallback pages whose visitors came back and got something else: the page, a redirect, an error.",
             )?,
-            swap_time: names.routes.iter().map(|route| times.with_label_values(&[&**route])).collect(),
+            swap_time,
             given_up: counter(
                 registry,
                 "breadbox_fallbacks_given_up_total",
@@ -88,29 +127,38 @@ impl Fallbacks {
             refused,
         })
     }
+}
 
-    pub(super) fn shown(&self, route: RouteId) {
-        self.shown[route.0].inc();
+impl super::Metrics {
+    /// Counts a fallback page that was shown.
+    pub fn fallback_shown(&self, route: RouteId) {
+        self.fallbacks.routes[route.0].shown.inc();
     }
 
-    pub(super) fn gave_way(&self, route: RouteId, after: Duration) {
-        self.swaps[route.0].inc();
-        self.swap_time[route.0].observe(after.as_secs_f64());
+    /// Counts a fallback page that gave way to something else, that long after it was first shown.
+    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
+        let of_route = &self.fallbacks.routes[route.0];
+        of_route.swaps.inc();
+        of_route.swap_time.observe(after.as_secs_f64());
     }
 
-    pub(super) fn poll_opens(&self) -> Held {
-        Held::new(&self.open)
+    /// One more open long poll, for as long as the value is kept.
+    pub fn poll_opens(&self) -> Held {
+        Held::new(&self.fallbacks.families.open)
     }
 
-    pub(super) fn poll_ended(&self, end: PollEnd) {
-        self.ended.with_label_values(&[end.as_str()]).inc();
+    /// Counts a long poll that ended.
+    pub fn poll_ended(&self, end: PollEnd) {
+        let families = &self.fallbacks.families;
+        families.ended.with_label_values(&[end.as_str()]).inc();
         if matches!(end, PollEnd::Held | PollEnd::Left) {
-            self.given_up.inc();
+            families.given_up.inc();
         }
     }
 
-    pub(super) fn poll_refused(&self, limit: &'static str) {
-        self.refused.with_label_values(&[limit]).inc();
+    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
+    pub fn poll_refused(&self, limit: &'static str) {
+        self.fallbacks.families.refused.with_label_values(&[limit]).inc();
     }
 }
 

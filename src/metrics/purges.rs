@@ -5,6 +5,7 @@ use crate::policy::purge::Kind;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 /// Counts purges.
+#[derive(Clone)]
 pub(super) struct Purges {
     /// By kind, then mode.
     purged: Vec<[IntCounter; PurgeMode::ALL.len()]>,
@@ -61,5 +62,22 @@ mod tests {
     fn kinds_and_modes_are_numbered_in_the_order_they_are_listed() {
         assert!(Kind::ALL.into_iter().enumerate().all(|(i, kind)| kind as usize == i));
         assert!(PurgeMode::ALL.into_iter().enumerate().all(|(i, mode)| mode as usize == i));
+    }
+}
+
+impl super::Metrics {
+    /// Counts a build of the origin that was announced.
+    pub fn deployed(&self) {
+        self.purges.deployed();
+    }
+
+    /// Counts a page of an earlier build that is rendered again although nobody asked for it.
+    pub fn refreshed_deployed(&self) {
+        self.purges.refreshed_deployed();
+    }
+
+    /// Counts an asset that is fetched because a page links it.
+    pub fn fetched_asset(&self) {
+        self.purges.fetched_asset();
     }
 }
