@@ -53,18 +53,6 @@ impl Purges {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A purge indexes with `kind as usize` and `mode as usize`; the series are made in the order of `ALL`.
-    #[test]
-    fn kinds_and_modes_are_numbered_in_the_order_they_are_listed() {
-        assert!(Kind::ALL.into_iter().enumerate().all(|(i, kind)| kind as usize == i));
-        assert!(PurgeMode::ALL.into_iter().enumerate().all(|(i, mode)| mode as usize == i));
-    }
-}
-
 impl super::Metrics {
     /// Counts a build of the origin that was announced.
     pub fn deployed(&self) {
@@ -79,5 +67,17 @@ impl super::Metrics {
     /// Counts an asset that is fetched because a page links it.
     pub fn fetched_asset(&self) {
         self.purges.fetched_asset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A purge indexes with `kind as usize` and `mode as usize`; the series are made in the order of `ALL`.
+    #[test]
+    fn kinds_and_modes_are_numbered_in_the_order_they_are_listed() {
+        assert!(Kind::ALL.into_iter().enumerate().all(|(i, kind)| kind as usize == i));
+        assert!(PurgeMode::ALL.into_iter().enumerate().all(|(i, mode)| mode as usize == i));
     }
 }
