@@ -56,8 +56,8 @@ pub(crate) fn run(
         for round in 0..pace.rounds {
             for turn in 0..contenders.len() {
                 let contender = (round + turn) % contenders.len();
-                let sample = measure(&wrk, lane, &contenders[contender], pace.time, dir)?;
-                contenders[contender].samples.push(sample);
+                let sample = measure(&wrk, lane, &contenders[contender], pace.time, dir);
+                contenders[contender].samples.push(sample.unwrap_or(Sample::MISSING));
             }
         }
         print(lane, &contenders);

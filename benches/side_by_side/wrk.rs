@@ -90,6 +90,20 @@ pub(crate) struct Sample {
     pub(crate) resident: f64,
 }
 
+impl Sample {
+    /// A turn in which nothing was answered; it counts nowhere.
+    pub(crate) const MISSING: Sample = Sample {
+        rate: f64::NAN,
+        cpu_us: f64::NAN,
+        p50_us: f64::NAN,
+        p99_us: f64::NAN,
+        p999_us: f64::NAN,
+        max_us: f64::NAN,
+        errors: 0.0,
+        resident: f64::NAN,
+    };
+}
+
 /// `wrk` with its scripts.
 pub(crate) struct Wrk {
     one: PathBuf,
