@@ -39,7 +39,7 @@ pub(crate) fn run(servers: &[&Server], dir: &Path, pace: Pace, report: &mut Repo
         for turn in 0..servers.len() {
             let n = (round + turn) % servers.len();
             let alone = last(&stampede(servers[n].origin.address(), &format!("/cold/direct-{round}"), 1)?);
-            found[n].round(&servers[n], round, alone)?;
+            found[n].round(servers[n], round, alone)?;
             direct.push(alone);
         }
     }
