@@ -199,6 +199,9 @@ fn every_key_of_the_file_and_its_listeners_and_origins_is_read() {
     let Log { level, format, access, redact, buffer } = &config.log;
     assert_eq!((level, format, access), (&LogLevel::Debug, &LogFormat::Json, &AccessLog::Sampled(25_000)));
     assert_eq!((redact, *buffer), (&Redact::Named(NamePatterns::new(["ticket", "*_id"])), 64 << 10));
+    let warmed: Vec<String> = config.warm.sitemaps.iter().map(ToString::to_string).collect();
+    assert!(warmed[0] == "/sitemap.xml" && warmed[1].ends_with("lists/sitemap.xml"), "{warmed:?}");
+    assert_eq!((config.warm.concurrency.get(), config.warm.max_paths), (2, 10));
     let limits = &config.listeners[0].limits;
     assert_eq!((limits.head_timeout, limits.idle_timeout), (millis(1000), millis(2000)));
     assert_eq!((limits.max_head, limits.max_headers, limits.max_streams), (32 << 10, 50, 10));

@@ -34,6 +34,7 @@ pub(super) const FILE: Section = Section {
         "immutable_assets",
         "log",
         "error_page",
+        "warm",
     ],
     later: &["compression", "warm"],
 };
@@ -131,12 +132,15 @@ pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["heade
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
+pub(super) const WARM: Section = Section { path: "warm", keys: &["sitemap", "concurrency", "max_paths"], later: &[] };
+
 /// As above: a route has no list by default.
 pub(super) const PATHS: Section =
     Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
-const ALL: [&Section; 14] = [
+const ALL: [&Section; 15] = [
     &FILE,
+    &WARM,
     &LOG,
     &LISTENER,
     &LIMITS,
