@@ -16,6 +16,7 @@ mod lists;
 mod observed;
 mod process;
 mod purges;
+mod register;
 mod renders;
 mod requests;
 pub mod result;
@@ -40,13 +41,14 @@ use handshakes::Handshakes;
 use lists::{Listed, Lists};
 use observed::Observed;
 use process::Process;
-use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
 use purges::Purges;
+use register::{config_reloads, counter, gauge, open_connections, register_start};
 use renders::Renders;
 use requests::Requests;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -367,41 +369,4 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-/// The series that never change.
-fn register_start(registry: &Registry) -> prometheus::Result<()> {
-    let info = renders::gauges(registry, "breadbox_build_info", "The version that runs.", "version")?;
-    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-    let start = Gauge::new("breadbox_start_time_seconds", "When the process started, in seconds since 1970.")?;
-    start.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-    registry.register(Box::new(start))
-}
-
-/// The family, in which every listener has its series.
-fn open_connections(names: &Names, family: &IntGaugeVec) -> IntGaugeVec {
-    for name in &names.listeners {
-        family.with_label_values(&[name]);
-    }
-    family.clone()
-}
-
-/// Configurations that were read while serving.
-fn config_reloads(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
-    let help = "Configurations that were read again, by what became of them.";
-    let reloads = IntCounterVec::new(Opts::new("breadbox_config_reloads_total", help), &["result"])?;
-    registry.register(Box::new(reloads.clone()))?;
-    Ok(["taken", "refused"].map(|result| reloads.with_label_values(&[result])))
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    let gauge = IntGauge::new(name, help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
 }
