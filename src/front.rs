@@ -13,6 +13,7 @@ mod head_update;
 mod listen;
 mod lookup;
 mod purge;
+mod question;
 mod respond;
 mod tunnel;
 
