@@ -10,6 +10,7 @@ mod handler;
 mod head_check;
 mod head_date;
 mod head_update;
+mod hit_lane;
 mod listen;
 mod lookup;
 mod purge;
@@ -19,5 +20,7 @@ mod tunnel;
 
 pub(crate) use connection::serve;
 pub(crate) use handler::{Proxy, proxy};
+pub(crate) use hit_lane::Lane;
+pub use hit_lane::check_reading;
 pub(crate) use listen::{Connections, accept, bind};
 pub(crate) use lookup::explain;

@@ -179,6 +179,16 @@ impl Engine {
         self.setup.load_full()
     }
 
+    /// The configuration in force, for a moment.
+    pub(crate) fn setup_now(&self) -> arc_swap::Guard<Arc<Setup>> {
+        self.setup.load()
+    }
+
+    /// The time at an instant since the start.
+    pub(crate) fn time_of(&self, instant: Instant) -> Timestamp {
+        self.clock.started.later(instant.saturating_duration_since(self.clock.since))
+    }
+
     /// The time, read once per request at the edge.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.started.later(self.clock.since.elapsed())

@@ -127,8 +127,8 @@ impl Store {
     }
 
     /// Counts a use of this key.
-    pub(crate) fn touch(&self, key: &Key) {
-        self.popularity.touch(key);
+    pub(crate) fn touch<'k>(&self, key: impl Into<KeyRef<'k>>) {
+        self.popularity.touch(&key.into());
     }
 
     /// How popular a key is.

@@ -20,6 +20,7 @@ mod scenarios {
     mod explain;
     mod failures;
     mod harness_itself;
+    mod hit_lane;
     mod hosts;
     mod interim;
     mod limits;

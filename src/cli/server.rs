@@ -3,7 +3,7 @@
 
 use crate::admin::AdminApp;
 use crate::config::{Config, Limits};
-use crate::front::{self, Connections, Proxy};
+use crate::front::{self, Connections, Lane, Proxy};
 use crate::metrics::Metrics;
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
@@ -99,7 +99,7 @@ impl Server {
             proxies.push(Arc::clone(&proxy));
             let public = Public {
                 proxy,
-                limits: listener.limits.clone(),
+                lane: Arc::new(Lane::new(&engine, listener.limits.clone())),
                 connections: Arc::clone(&connections),
                 metrics: Arc::clone(&metrics),
                 stopping: stopping.clone(),
@@ -116,7 +116,7 @@ impl Server {
         let admin_stop = stopping.clone();
         let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |stream, _| {
             let (app, stopping) = (Arc::clone(&app), admin_stop.clone());
-            tokio::spawn(async move { front::serve(&app, stream, &ADMIN_LIMITS, &stopping).await });
+            tokio::spawn(async move { front::serve(None, &app, stream, &ADMIN_LIMITS, &stopping).await });
         }));
 
         let name = signals.stop().await;
@@ -177,7 +177,7 @@ fn observe(engine: &Arc<Engine>, metrics: &Metrics) {
 /// What a public listener needs to serve a connection.
 struct Public {
     proxy: Arc<HttpProxy<Proxy>>,
-    limits: Limits,
+    lane: Arc<Lane>,
     connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     stopping: ShutdownWatch,
@@ -190,9 +190,9 @@ impl Public {
         let counted = self.metrics.connection(self.index);
         let proxy = Arc::clone(&self.proxy);
         let stopping = self.stopping.clone();
-        let limits = self.limits.clone();
+        let lane = Arc::clone(&self.lane);
         tokio::spawn(async move {
-            front::serve(&proxy, stream, &limits, &stopping).await;
+            front::serve(Some(&lane), &proxy, stream, &lane.limits, &stopping).await;
             drop(counted);
             drop(open);
         });

@@ -12,7 +12,7 @@ use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
 use crate::policy::cache_control::RequestDirectives;
 use crate::policy::lookup::{BypassDetail, Otherwise, Verdict};
-use crate::policy::outcome::{Forwarded, Served};
+use crate::policy::outcome::{Forwarded, Outcome, Served};
 use crate::policy::{Page, Standing, Timestamp, vary};
 use crate::render::{Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use http::{HeaderMap, StatusCode, header};
@@ -225,14 +225,8 @@ impl<'a> Lookup<'a> {
         page: &Arc<Page>,
         served: Served,
     ) -> pingora::Result<Next> {
-        ctx.outcome.served = served;
-        ctx.outcome.forwarded = None;
-        ctx.outcome.collapsed = false;
-        // A page that a purge made stale has time left on paper only.
-        let until = page.lifetime.fresh_until;
-        let counts = page.lifetime.has_ttl && (served == Served::Hit || until <= ctx.now);
-        ctx.outcome.fresh_until = counts.then_some(until);
-        ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
+        let Outcome { stored, fwd_status, .. } = ctx.outcome;
+        ctx.outcome = Outcome { stored, fwd_status, ..Outcome::of_hit(served, &page.lifetime, ctx.now) };
         respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)
     }

@@ -9,10 +9,12 @@
 mod accept;
 mod coding;
 mod representations;
+mod wire_head;
 
 pub use accept::Accept;
 pub use coding::Coding;
 pub use representations::{Demand, Representation, Representations, State};
+pub use wire_head::WireHead;
 
 use super::page::Page;
 use super::request_fields::RequestFields;

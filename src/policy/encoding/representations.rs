@@ -4,6 +4,7 @@
 //! what is: a page that hardly anybody wants without a coding is kept in its codings alone.
 
 use super::Coding;
+use super::wire_head::{WireHead, WireHeads};
 use crate::policy::validation::coded_etag;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -40,6 +41,7 @@ pub struct Representations {
     original: Coding,
     state: State,
     demand: Demand,
+    heads: WireHeads,
 }
 
 impl Representations {
@@ -55,7 +57,8 @@ impl Representations {
 
     fn of_one(coding: Coding, etag: Option<HeaderValue>, body: Bytes, state: State) -> Self {
         let one = Representation { coding, etag, len: body.len() as u64, body: Some(body) };
-        Representations { list: Box::new([one]), original: coding, state, demand: Demand::default() }
+        let heads = WireHeads::new(1);
+        Representations { list: Box::new([one]), original: coding, state, demand: Demand::default(), heads }
     }
 
     /// These, as they were taken apart by [`all`](Self::all), [`original`](Self::original) and
@@ -73,7 +76,8 @@ impl Representations {
 
     fn sorted(mut list: Vec<Representation>, original: Coding, state: State, demand: Demand) -> Self {
         list.sort_by_key(|one| (one.len, one.coding));
-        Representations { list: list.into_boxed_slice(), original, state, demand }
+        let heads = WireHeads::new(list.len());
+        Representations { list: list.into_boxed_slice(), original, state, demand, heads }
     }
 
     /// All of them, the smallest first; never empty.
@@ -111,6 +115,13 @@ impl Representations {
         self.is_negotiated() || self.state == State::Pending
     }
 
+    /// The heads of answers with one of them, made by `make` when the first such answer is written; `make`
+    /// may find that they have to be written anew every time.
+    pub fn wire_head(&self, one: &Representation, make: impl FnOnce() -> Option<WireHead>) -> Option<&WireHead> {
+        let at = self.list.iter().position(|other| std::ptr::eq(one, other))?;
+        self.heads.get(at, make)
+    }
+
     /// How much it is wanted without a coding.
     pub fn demand(&self) -> &Demand {
         &self.demand
@@ -122,6 +133,7 @@ impl Representations {
         for one in &mut self.list {
             one.etag = etag_of(etag, one.coding, self.original, one.body.as_deref());
         }
+        self.heads = WireHeads::new(self.list.len());
         self
     }
 
