@@ -22,6 +22,7 @@ mod scenarios {
     mod harness_itself;
     mod hit_lane;
     mod hosts;
+    mod http2;
     mod interim;
     mod limits;
     mod logs;
@@ -31,6 +32,8 @@ mod scenarios {
     mod purge;
     mod purge_foreign;
     mod query;
+    mod reload;
+    mod reload_under_load;
     mod request_id;
     mod revalidation;
     mod rfc9111;
@@ -47,6 +50,7 @@ mod scenarios {
     mod stale;
     mod streaming;
     mod tags;
+    mod tls;
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;

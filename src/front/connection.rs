@@ -3,26 +3,25 @@
 
 use super::guard::Guarded;
 use super::hit_lane::{Hits, Lane, Left};
-use crate::config::Limits;
+use super::listen::LiveLimits;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::l4::stream::Stream as Transport;
 use pingora::server::ShutdownWatch;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.
-pub(crate) async fn serve<A>(
+pub(super) async fn serve<A>(
     lane: Option<&Lane>,
     app: &Arc<A>,
-    transport: Transport,
-    limits: &Limits,
+    transport: Stream,
+    limits: &Arc<LiveLimits>,
     stopping: &ShutdownWatch,
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let mut connection = Box::new(Guarded::new(transport, limits.head_timeout, limits.idle_timeout));
+    let mut connection = Box::new(Guarded::new(transport, Arc::clone(limits)));
     let Some(lane) = lane else { return serve_rest(app, connection, stopping).await };
     let mut hits = Hits::new(lane, &connection, stopping);
     loop {

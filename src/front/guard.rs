@@ -4,20 +4,19 @@
 //! the `Date` that the page has.
 
 use super::head_date;
+use super::listen::LiveLimits;
 use async_trait::async_trait;
 use http::HeaderValue;
 use parking_lot::Mutex;
-use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, GetTimingDigest, SocketDigest, TimingDigest};
-use pingora::protocols::{Peek, Shutdown, Ssl, UniqueID, UniqueIDType};
+use pingora::protocols::{Peek, Shutdown, Ssl, Stream, UniqueID, UniqueIDType};
 use pingora::proxy::Session;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -73,8 +72,7 @@ impl Phase {
 pub(super) struct Guarded {
     inner: Stream,
     phase: Arc<Phase>,
-    head_timeout: Duration,
-    idle_timeout: Duration,
+    limits: Arc<LiveLimits>,
     timer: Pin<Box<Sleep>>,
     /// The phase the timer was set for.
     timed: u8,
@@ -94,12 +92,12 @@ const MAX_AHEAD: usize = 64 << 10;
 
 impl Guarded {
     /// Guards `inner`; the first request has `head_timeout` from now.
-    pub(super) fn new(inner: Stream, head_timeout: Duration, idle_timeout: Duration) -> Self {
+    pub(super) fn new(inner: Stream, limits: Arc<LiveLimits>) -> Self {
+        let head_timeout = limits.now().head_timeout;
         Guarded {
             inner,
             phase: Arc::default(),
-            head_timeout,
-            idle_timeout,
+            limits,
             timer: Box::pin(tokio::time::sleep(head_timeout)),
             timed: IDLE,
             requests: 0,
@@ -127,8 +125,8 @@ impl Guarded {
         }
         self.timed = phase;
         let wait = match phase {
-            IDLE if self.requests > 0 => self.idle_timeout,
-            IDLE | HEAD => self.head_timeout,
+            IDLE if self.requests > 0 => self.limits.now().idle_timeout,
+            IDLE | HEAD => self.limits.now().head_timeout,
             _ => return,
         };
         self.timer.as_mut().reset(Instant::now() + wait);
@@ -316,7 +314,7 @@ impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
         // A client that has gone cannot be told; the connection ends either way.
         let _ = self.flush().await;
-        Shutdown::shutdown(&mut self.inner).await;
+        Shutdown::shutdown(&mut *self.inner).await;
     }
 }
 

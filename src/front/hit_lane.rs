@@ -11,12 +11,13 @@ mod request;
 
 use super::guard::Guarded;
 use super::handler::TRACEPARENT;
-use crate::config::{Limits, Scheme};
+use super::listen::{LAST_REQUESTS, LiveLimits};
+use crate::config::Scheme;
 use crate::policy::admission::Incoming;
-use crate::policy::{RequestId, forwarded};
+use crate::policy::forwarded;
 use crate::render::{Engine, Setup};
+use crate::telemetry::AccessEvent;
 use crate::telemetry::access::{self, Times};
-use crate::telemetry::{AccessEvent, ids};
 use answer::{Arrival, Hit, Scratch};
 use http::header;
 pub use laws::check as check_reading;
@@ -45,13 +46,13 @@ const BYTES_PER_SECOND: usize = 4096;
 pub(crate) struct Lane {
     pub(super) engine: Arc<Engine>,
     pub(super) scheme: Scheme,
-    pub(crate) limits: Limits,
+    pub(super) limits: Arc<LiveLimits>,
 }
 
 impl Lane {
-    /// The lane of a plain listener.
-    pub(crate) fn new(engine: &Arc<Engine>, limits: Limits) -> Self {
-        Lane { engine: Arc::clone(engine), scheme: Scheme::Http, limits }
+    /// The lane of a listener.
+    pub(crate) fn new(engine: &Arc<Engine>, scheme: Scheme, limits: Arc<LiveLimits>) -> Self {
+        Lane { engine: Arc::clone(engine), scheme, limits }
     }
 }
 
@@ -109,7 +110,7 @@ impl<'a> Hits<'a> {
             peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             stopping,
             scratch: Scratch::default(),
-            deadline: Deadline::new(lane.limits.head_timeout),
+            deadline: Deadline::new(lane.limits.now().head_timeout),
             answered: 0,
         }
     }
@@ -166,11 +167,11 @@ impl<'a> Hits<'a> {
                 return Left::Over;
             }
             if is_idle {
-                self.deadline.set(self.lane.limits.head_timeout);
+                self.deadline.set(self.lane.limits.now().head_timeout);
             }
             let tail = bytes.len().min(4096);
             if memchr::memmem::find(&bytes[bytes.len() - tail..], b"\r\n\r\n").is_some()
-                || bytes.len() > self.lane.limits.max_head
+                || bytes.len() > self.lane.limits.now().max_head
             {
                 enough = 1;
             }
@@ -179,7 +180,7 @@ impl<'a> Hits<'a> {
 
     /// Sets the deadline for the next request.
     fn expect_request(&mut self, is_idle: bool) {
-        let limits = &self.lane.limits;
+        let limits = self.lane.limits.now();
         self.deadline.set(if is_idle && self.answered > 0 { limits.idle_timeout } else { limits.head_timeout });
     }
 
@@ -205,7 +206,7 @@ impl<'a> Hits<'a> {
     /// Answers the first request in `bytes` if it is a hit, as far as the client takes it at once.
     fn turn(&mut self, cx: &mut Context<'_>, connection: &mut Guarded, bytes: &[u8]) -> Turn {
         let mut space = request::space();
-        let request = match request::read(bytes, &mut space, &self.lane.limits) {
+        let request = match request::read(bytes, &mut space, &self.lane.limits.now()) {
             Read::Partial => return Turn::Partial,
             Read::Other(len) => return Turn::Other(len),
             Read::Plain(request) => request,
@@ -244,7 +245,7 @@ impl<'a> Hits<'a> {
         let sending = poll_fn(|cx| poll_send(cx, connection, head, body, &mut begun.written));
         let sent = tokio::time::timeout(time, sending).await;
         let mut space = request::space();
-        if let Read::Plain(request) = request::read(request, &mut space, &self.lane.limits) {
+        if let Read::Plain(request) = request::read(request, &mut space, &self.lane.limits.now()) {
             self.record(&begun.setup, &begun.hit, &request, begun.started);
         }
         matches!(sent, Ok(Ok(())))
@@ -269,7 +270,7 @@ impl<'a> Hits<'a> {
 fn log(setup: &Setup, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, total: Duration) {
     let field = |name| incoming.headers.first(name);
     AccessEvent {
-        id: &RequestId::sent(incoming.headers).unwrap_or_else(ids::fresh),
+        id: &hit.id,
         client: forwarded::client(&setup.config, incoming).unwrap_or(incoming.peer),
         protocol: "HTTP/1.1",
         method: incoming.method.as_str(),
@@ -320,9 +321,11 @@ fn make_room(bytes: &mut Vec<u8>, at: &mut usize) {
     }
 }
 
+/// Ends when a connection that is idle is to be closed, because its listener is to stop.
 async fn stopped(mut stopping: ShutdownWatch) {
     // Whoever can no longer tell to stop has stopped.
     let _ = stopping.wait_for(|stopping| *stopping).await;
+    tokio::time::sleep(LAST_REQUESTS).await;
 }
 
 /// A point in time by which something is to happen. Moving it further away costs nothing: the timer that

@@ -93,7 +93,7 @@ impl<'a> Question<'a> {
         // Most requests find a fresh page, and need no lock.
         if page.is_none_or(|page| lookup::depends_on_renders(page, wish, standing, now)) {
             state.uncacheable = self.engine.store.is_uncacheable(seen.flight(), now);
-            state.backing_off_until = self.engine.backing_off_until(seen.flight(), self.origin, now);
+            state.backing_off_until = self.engine.backing_off_until(self.setup, seen.flight(), self.origin, now);
         }
         lookup::decide(page, seen.missing, wish, varies, &state, now)
     }

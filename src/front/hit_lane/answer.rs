@@ -35,6 +35,8 @@ pub(super) struct Hit {
     /// Whether the body follows the head.
     has_body: bool,
     pub(super) keeps_alive: bool,
+    /// What the request is called.
+    pub(super) id: RequestId,
 }
 
 impl Hit {
@@ -113,7 +115,7 @@ pub(super) fn hit(
     if let Verdict::Stale(refresh) = verdict
         && question.refreshes(refresh)
     {
-        start_refresh(&question, &seen, verdict, setup, &sought, &incoming, arrival.now, sent_cookie);
+        start_refresh(&question, &seen, verdict, setup, &sought, &incoming, arrival.now, sent_cookie, &hit.id);
     }
     Some(hit)
 }
@@ -129,11 +131,11 @@ fn start_refresh(
     incoming: &Incoming<'_>,
     now: Timestamp,
     sent_cookie: bool,
+    id: &RequestId,
 ) {
     question.refresh(seen, verdict, now, || {
         let wanted = sought.wanted(incoming);
-        let id = RequestId::sent(incoming.headers).unwrap_or_else(ids::fresh);
-        question.order(seen, Arc::clone(setup), &Starter { wanted: &wanted, id: &id, sent_cookie })
+        question.order(seen, Arc::clone(setup), &Starter { wanted: &wanted, id, sent_cookie })
     });
 }
 
@@ -160,6 +162,7 @@ fn answer(
         Precondition::Failed => return None,
     };
     let wire = page.representations.wire_head(one, || wire_head(page, one))?;
+    let id = RequestId::sent(fields).unwrap_or_else(ids::fresh);
     let outcome = Outcome::of_hit(served, &page.lifetime, arrival.now);
     let keeps_alive = request.keeps_alive && !arrival.is_last;
     let is_whole = status != StatusCode::NOT_MODIFIED;
@@ -168,6 +171,8 @@ fn answer(
     let age = freshness::age(&page.lifetime, arrival.now);
     write!(head, "Age: {age}\r\ncache-status: ").expect("writing to memory does not fail");
     cache_status::write_member(&outcome, arrival.now, head);
+    head.extend_from_slice(b"\r\nx-request-id: ");
+    head.extend_from_slice(id.as_bytes());
     head.extend_from_slice(b"\r\n");
     if is_whole {
         head.extend_from_slice(&wire.length);
@@ -185,6 +190,7 @@ fn answer(
         status,
         has_body: is_whole && *request.method != Method::HEAD,
         keeps_alive,
+        id,
     })
 }
 

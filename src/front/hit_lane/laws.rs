@@ -5,6 +5,7 @@ use super::request::{Read, read, space};
 use crate::config::Limits;
 use crate::front::head_check;
 use http::Version;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Limits to read by.
@@ -14,6 +15,9 @@ pub(super) fn limits() -> Limits {
         idle_timeout: Duration::from_secs(60),
         max_head: 64 << 10,
         max_headers: 100,
+        max_streams: 100,
+        handshake_timeout: Duration::from_secs(10),
+        max_handshakes: NonZeroUsize::MIN,
     }
 }
 
