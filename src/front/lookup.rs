@@ -1,6 +1,7 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
 mod explain;
+mod visitor;
 
 pub(crate) use explain::explain;
 
@@ -11,9 +12,12 @@ use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
 use crate::policy::cache_control::RequestDirectives;
-use crate::policy::lookup::{BypassDetail, Otherwise, Verdict};
+use crate::policy::encoding::{self, Accept, Coding};
+use crate::policy::fallback::Audience;
+use crate::policy::lookup::{BypassDetail, Meanwhile, Otherwise, Verdict};
 use crate::policy::outcome::{Forwarded, Outcome, Served};
 use crate::policy::{Page, Standing, Timestamp, vary};
+use crate::render::backoff::retry_after;
 use crate::render::{Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use http::{HeaderMap, StatusCode, header};
 use pingora::proxy::Session;
@@ -37,15 +41,20 @@ pub(super) struct Lookup<'a> {
     route: Arc<Route>,
     wanted: &'a Wanted,
     headers: HeaderMap,
+    accept: Accept,
     /// The client's own directives, where the route honours them.
     directives: Option<RequestDirectives>,
+    /// Who asks.
+    audience: Audience,
 }
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
+    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, mut headers: HeaderMap) -> Self {
         let route = Arc::clone(setup.route(wanted.route));
+        let accept = Accept::of(&headers);
+        encoding::ask_for_none(&route, &mut headers);
         let directives = Question::directives(&route, (&headers).into());
-        Lookup { engine, setup, route, wanted, headers, directives }
+        Lookup { engine, setup, route, wanted, headers, accept, directives, audience: Audience::Waits }
     }
 
     /// Answers the request, or says how it is to be forwarded.
@@ -54,11 +63,12 @@ impl<'a> Lookup<'a> {
     /// When the client has gone, or a body broke off half-way.
     pub(super) async fn run(&mut self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Next> {
         self.engine.store.touch(&self.wanted.key);
+        self.meet(&mut ctx.visitor, ctx.now);
         for turn in 0..MAX_TURNS {
             if turn > 0 {
                 ctx.now = self.engine.now();
             }
-            let seen = self.look();
+            let seen = self.look_everywhere(turn, ctx).await;
             let verdict = self.decide(&seen, ctx.now);
             let page = seen.page.clone();
             match (verdict, page) {
@@ -70,8 +80,11 @@ impl<'a> Lookup<'a> {
                     }
                     return self.serve(session, ctx, &page, Served::StaleHit).await;
                 }
-                (Verdict::Render { why, otherwise }, _) => {
+                (Verdict::Render { why, otherwise, meanwhile }, _) => {
                     let Some(waiter) = self.join_or_start(&seen, verdict, ctx) else { continue };
+                    if meanwhile == Meanwhile::Fallback && !self.is_soon(&waiter).await {
+                        return self.show(session, ctx, waiter, why).await;
+                    }
                     if let Some(next) = self.wait(session, ctx, waiter, why, otherwise, &seen).await? {
                         return Ok(next);
                     }
@@ -108,7 +121,22 @@ impl<'a> Lookup<'a> {
             key: self.wanted.key.as_ref(),
             headers: (&self.headers).into(),
             directives: self.directives,
+            audience: self.audience,
         }
+    }
+
+    /// In memory, and in the first turn on disk.
+    async fn look_everywhere(&self, turn: usize, ctx: &mut Ctx) -> Seen {
+        let seen = self.look();
+        if turn > 0 || seen.page.is_some() || !self.recall().await {
+            return seen;
+        }
+        ctx.now = self.engine.now();
+        self.look()
+    }
+
+    async fn recall(&self) -> bool {
+        self.engine.store.recall(&self.wanted.key, &self.headers).await
     }
 
     fn look(&self) -> Seen {
@@ -147,7 +175,7 @@ impl<'a> Lookup<'a> {
             respond::interim(session, &said).await?;
         }
         let mut told = waiter.told().await;
-        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
+        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page(head)) {
             told = waiter.whole().await;
         }
         ctx.origin_answered();
@@ -158,6 +186,9 @@ impl<'a> Lookup<'a> {
             Told::Stream(head) => {
                 if let Some(page) = stale.filter(|_| head.has_failed()) {
                     return self.serve(session, ctx, &page, Served::StaleHit).await.map(Some);
+                }
+                if self.route.error_page.is_some() && head.gives_way_to_an_error_page() {
+                    return self.give_way(session, ctx, &head).await.map(Some);
                 }
                 self.read_along(session, ctx, &mut waiter, &head).await
             }
@@ -188,7 +219,7 @@ impl<'a> Lookup<'a> {
         }
         ctx.outcome.stored = !waiter.is_follower();
         ctx.outcome.fwd_status = waiter.was_confirmed().then_some(StatusCode::NOT_MODIFIED.as_u16());
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Some(Next::Answered))
     }
 
@@ -227,7 +258,7 @@ impl<'a> Lookup<'a> {
     ) -> pingora::Result<Next> {
         let Outcome { stored, fwd_status, .. } = ctx.outcome;
         ctx.outcome = Outcome { stored, fwd_status, ..Outcome::of_hit(served, &page.lifetime, ctx.now) };
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)
     }
 
@@ -239,6 +270,15 @@ impl<'a> Lookup<'a> {
         why: Forwarded,
     ) -> pingora::Result<Next> {
         self.fail(session, ctx, failure.status, failure.retry_after, failure.reason, why).await
+    }
+
+    /// The route has a page of its own for what the origin refused; the status stays.
+    async fn give_way(&self, session: &mut Session, ctx: &mut Ctx, head: &Head) -> pingora::Result<Next> {
+        ctx.outcome.served = Served::Failed;
+        ctx.outcome.detail = Some("error-page");
+        let wait = retry_after(&head.fields, ctx.now).or_else(|| head.has_failed().then_some(Duration::from_secs(1)));
+        respond::error(session, ctx, head.status, wait).await?;
+        Ok(Next::Answered)
     }
 
     async fn fail(
@@ -297,8 +337,12 @@ impl<'a> Lookup<'a> {
         Forward::of_wanted(self.wanted, reason)
     }
 
-    /// Ranges and conditionals are answered from a whole page.
-    fn needs_whole_page(&self) -> bool {
+    /// Ranges and conditionals are answered from a whole page, and so are those who rather have it without
+    /// the coding that it comes in.
+    fn needs_whole_page(&self, head: &Head) -> bool {
+        if self.accept.weight(head.coding) < self.accept.weight(Coding::Identity) {
+            return true;
+        }
         [header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE]
             .iter()
             .any(|name| self.headers.contains_key(name))

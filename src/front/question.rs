@@ -4,6 +4,7 @@
 use crate::config::{CacheMode, OriginId, Route, RouteId};
 use crate::policy::admission::Wanted;
 use crate::policy::cache_control::RequestDirectives;
+use crate::policy::fallback::Audience;
 use crate::policy::freshness::Demand;
 use crate::policy::key::KeyRef;
 use crate::policy::lookup::{self, ClientWish, KeyState, Refresh, Verdict};
@@ -26,6 +27,8 @@ pub(super) struct Question<'a> {
     pub(super) headers: RequestFields<'a>,
     /// The client's own directives, where the route honours them.
     pub(super) directives: Option<RequestDirectives>,
+    /// Who asks.
+    pub(super) audience: Audience,
 }
 
 /// What was found.
@@ -89,7 +92,7 @@ impl<'a> Question<'a> {
         let (wish, only_if_cached) = self.wish(page, now);
         let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, self.headers));
         let standing = page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default();
-        let mut state = KeyState { standing, only_if_cached, ..KeyState::default() };
+        let mut state = KeyState { standing, only_if_cached, audience: self.audience, ..KeyState::default() };
         // Most requests find a fresh page, and need no lock.
         if page.is_none_or(|page| lookup::depends_on_renders(page, wish, standing, now)) {
             state.uncacheable = self.engine.store.is_uncacheable(seen.flight(), now);

@@ -8,6 +8,7 @@ use crate::config::{RouteId, Scheme};
 use crate::front::question::{Question, Seen, Starter};
 use crate::policy::admission::{Incoming, Judged, Sought, judge};
 use crate::policy::encoding::{self, Coding, Representation, WireHead};
+use crate::policy::fallback::Audience;
 use crate::policy::key::KeyBuffer;
 use crate::policy::lookup::Verdict;
 use crate::policy::outcome::{Outcome, Served};
@@ -100,8 +101,10 @@ pub(super) fn hit(
         route_id: sought.route,
         origin: sought.origin(),
         key: sought.key(),
-        headers: request.fields,
+        headers: encoding::fields_of_render(setup.route(sought.route), request.fields),
         directives: Question::directives(setup.route(sought.route), request.fields),
+        // Whoever is shown a fallback is no hit.
+        audience: Audience::Waits,
     };
     let seen = question.look();
     let verdict = question.decide(&seen, arrival.now);
@@ -166,6 +169,7 @@ fn answer(
     let outcome = Outcome::of_hit(served, &page.lifetime, arrival.now);
     let keeps_alive = request.keeps_alive && !arrival.is_last;
     let is_whole = status != StatusCode::NOT_MODIFIED;
+    page.note_use(one);
     head.clear();
     head.extend_from_slice(if is_whole { &wire.whole } else { &wire.not_modified });
     let age = freshness::age(&page.lifetime, arrival.now);
