@@ -245,6 +245,16 @@ impl Engine {
         self.setup.load_full()
     }
 
+    /// The configuration in force, for a moment.
+    pub(crate) fn setup_now(&self) -> arc_swap::Guard<Arc<Setup>> {
+        self.setup.load()
+    }
+
+    /// The time at an instant since the start.
+    pub(crate) fn time_of(&self, instant: std::time::Instant) -> Timestamp {
+        self.clock.at(instant)
+    }
+
     /// Puts the next configuration in force: requests that come from now on go by it, and those under way
     /// end under the one that they began with. Pages, renders and purges stay.
     pub fn take(&self, setup: Setup) {

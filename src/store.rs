@@ -23,8 +23,9 @@ pub(crate) use variants::Found;
 
 use crate::config::{self, PurgeMode, Purging};
 use crate::metrics;
+use crate::policy::key::KeyRef;
 use crate::policy::purge::Rule;
-use crate::policy::{Key, Page, PurgeSeq, Standing, Timestamp};
+use crate::policy::{Key, Page, PurgeSeq, RequestFields, Standing, Timestamp};
 use disk::Disk;
 use http::HeaderMap;
 use journal::{Awaited, Journal};
@@ -101,36 +102,35 @@ impl Store {
     }
 
     /// The page of exactly this key in memory, unless it is void.
-    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Page>> {
-        match self.memory.get(key)? {
+    pub(crate) fn get<'k>(&self, key: impl Into<KeyRef<'k>>) -> Option<Arc<Page>> {
+        match self.memory.get(key.into())? {
             Entry::Page(page) => self.valid(page),
             Entry::Variants(_) => None,
         }
     }
 
     /// The variant in memory under `base` that fits the request (RFC 9111 §4.1).
-    pub(crate) fn find(&self, base: &Key, request: &HeaderMap) -> Found {
+    pub(crate) fn find<'k, 'r>(&self, base: impl Into<KeyRef<'k>>, request: impl Into<RequestFields<'r>>) -> Found {
+        let (base, request) = (base.into(), request.into());
         match self.memory.get(base) {
             None => Found::Nothing,
             Some(Entry::Page(page)) => self.valid(page).map_or(Found::Nothing, Found::Page),
             Some(Entry::Variants(variants)) => {
-                let page = variants.select(request).and_then(|key| self.get(key));
-                match (page, variants.key_for(base, request)) {
-                    (Some(page), _) => Found::Page(page),
-                    (None, Some(key)) => Found::NoVariant(key),
-                    (None, None) => Found::Nothing,
+                if let Some(page) = variants.select(request).and_then(|key| self.get(key)) {
+                    return Found::Page(page);
                 }
+                variants.key_for(base, request).map_or(Found::Nothing, Found::NoVariant)
             }
         }
     }
 
     /// What is stored for a request, void or not: for people who ask, never to be served.
     pub(crate) fn stored(&self, key: &Key, request: &HeaderMap) -> Option<Arc<Page>> {
-        let variants = match self.memory.get(key)? {
+        let variants = match self.memory.get(key.as_ref())? {
             Entry::Page(page) => return Some(page),
             Entry::Variants(variants) => variants,
         };
-        match self.memory.get(variants.select(request)?)? {
+        match self.memory.get(variants.select(request.into())?.as_ref())? {
             Entry::Page(page) => Some(page),
             Entry::Variants(_) => None,
         }
@@ -147,7 +147,7 @@ impl Store {
             return;
         }
         if let Some(base) = base {
-            let known = match self.memory.get(&base) {
+            let known = match self.memory.get(base.as_ref()) {
                 Some(Entry::Variants(variants)) => variants,
                 _ => Arc::new(Variants::default()),
             };
@@ -213,8 +213,8 @@ impl Store {
     }
 
     /// Counts a use of this key.
-    pub(crate) fn touch(&self, key: &Key) {
-        self.popularity.touch(key);
+    pub(crate) fn touch<'k>(&self, key: impl Into<KeyRef<'k>>) {
+        self.popularity.touch(&key.into());
     }
 
     /// How popular a key is.

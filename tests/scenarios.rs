@@ -26,6 +26,7 @@ mod scenarios {
     mod fallback;
     mod fallback_waits;
     mod harness_itself;
+    mod hit_lane;
     mod hosts;
     mod http2;
     mod interim;

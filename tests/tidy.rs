@@ -30,6 +30,9 @@ const IMPURE: [&str; 12] = [
     "RwLock",
 ];
 
+/// Where a `OnceLock` is no global but a field of a page.
+const MEMO: &str = "policy/encoding/wire_head.rs";
+
 const LONGEST_FILE: usize = 400;
 
 /// A source file, without its tests.
@@ -257,7 +260,11 @@ fn pingora_is_known_in_few_places() {
 fn policy_has_no_clock_no_io_no_async_and_no_globals() {
     let sources = sources();
     let policy = sources.iter().filter(|source| source.room() == "policy");
-    let impure = |source: &Source| IMPURE.into_iter().find(|word| source.words.iter().any(|other| other == word));
+    let is_memo = |source: &Source, word| source.path == MEMO && word == "OnceLock";
+    let impure = |source: &Source| {
+        let mut words = IMPURE.into_iter().filter(|word| !is_memo(source, *word));
+        words.find(|word| source.words.iter().any(|other| other == word))
+    };
     let reads_clock = |source: &Source| source.words.windows(4).any(|words| *words == ["SystemTime", ":", ":", "now"]);
     let why = |source| if reads_clock(source) { Some("SystemTime::now") } else { impure(source) };
     none(policy.filter_map(|source| Some(format!("{}: {}", source.path, why(source)?))).collect());

@@ -38,7 +38,7 @@ fn run(token: Option<&str>) -> Running {
         handshake_timeout: Duration::from_secs(10),
         max_handshakes: std::num::NonZeroUsize::MIN,
     });
-    let door = Arc::new(Door { tls: None, h2c: false, limits });
+    let door = Arc::new(Door { tls: None, h2c: false, limits, lane: None });
     let counts = metrics.clone();
     tokio::spawn(accept(socket, stopped.clone(), move |tcp, peer| {
         let (app, door, counts, stopped) = (app.clone(), door.clone(), counts.clone(), stopped.clone());

@@ -153,7 +153,7 @@ impl Server {
 fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> JoinHandle<()> {
     announce("admin", address);
     let app = Arc::new(app);
-    let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(ADMIN_LIMITS) });
+    let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(ADMIN_LIMITS), lane: None });
     tokio::spawn(async move {
         // It answers to the end, so that whoever watches can see it.
         let (_never, stopping) = watch::channel(false);

@@ -1,27 +1,78 @@
-//! The requests of one HTTP/1 connection, one after the other, handed to a pingora application.
+//! The requests of one HTTP/1 connection, one after the other: hits are answered in the hit lane, where
+//! there is one, and everything else is handed to a pingora application.
 
 use super::guard::Guarded;
+use super::hit_lane::{Hits, Lane, Left};
 use super::listen::LiveLimits;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.
-pub(super) async fn serve<A>(app: &Arc<A>, transport: Stream, limits: &Arc<LiveLimits>, stopping: &ShutdownWatch)
-where
+pub(super) async fn serve<A>(
+    lane: Option<&Lane>,
+    app: &Arc<A>,
+    transport: Stream,
+    limits: &Arc<LiveLimits>,
+    stopping: &ShutdownWatch,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let guarded = Guarded::new(transport, Arc::clone(limits));
-    let phase = Arc::clone(guarded.phase());
-    let mut session = ServerSession::new_http1(Box::new(guarded) as Stream);
+    let mut connection = Box::new(Guarded::new(transport, Arc::clone(limits)));
+    let Some(lane) = lane else { return serve_rest(app, connection, stopping).await };
+    let mut hits = Hits::new(lane, &connection, stopping);
+    loop {
+        match hits.answer(&mut connection).await {
+            Left::Over => {
+                // A client that has gone cannot be told; the connection ends either way.
+                let _ = connection.shutdown().await;
+                return;
+            }
+            Left::Request(len) => {
+                connection.hand_over(len);
+                let Some(behind) = serve_one(app, connection, stopping).await else { return };
+                connection = behind;
+            }
+            Left::All(deadline) => {
+                connection.hand_over_all(deadline);
+                return serve_rest(app, connection, stopping).await;
+            }
+        }
+    }
+}
+
+fn session(stream: Stream, stopping: &ShutdownWatch) -> ServerSession {
+    let mut session = ServerSession::new_http1(stream);
     // 0: kept for as long as the guard allows.
     session.set_keepalive((!*stopping.borrow()).then_some(0));
     session.set_pipelining_enabled(true);
+    session
+}
+
+/// Serves the request that was handed over; the connection comes back if it can be used again.
+async fn serve_one<A>(app: &Arc<A>, connection: Box<Guarded>, stopping: &ShutdownWatch) -> Option<Box<Guarded>>
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let reused = app.process_new_http(session(connection, stopping), stopping).await?;
+    let (stream, _) = reused.consume();
+    let mut connection = stream.into_any().downcast::<Guarded>().ok()?;
+    connection.take_back().then_some(connection)
+}
+
+/// Serves all that follows.
+async fn serve_rest<A>(app: &Arc<A>, connection: Box<Guarded>, stopping: &ShutdownWatch)
+where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let phase = Arc::clone(connection.phase());
+    let mut session = session(connection, stopping);
     loop {
-        phase.expect_head();
         let Some(reused) = app.process_new_http(session, stopping).await else { return };
+        phase.expect_head();
         let (stream, settings) = reused.consume();
         session = ServerSession::new_http1(stream);
         if let Some(settings) = settings {

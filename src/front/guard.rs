@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 /// Waiting for the first byte of a request.
@@ -81,7 +81,14 @@ pub(super) struct Guarded {
     held: Vec<u8>,
     /// Bytes of the writer's that are in `held` although it has not been told so.
     taken: usize,
+    /// What was read of the client and belongs to whoever reads next.
+    pub(super) ahead: Vec<u8>,
+    /// How much of it, and of what follows, whoever reads now may have; all of it where there is none.
+    fence: Option<usize>,
 }
+
+/// Bytes behind a fence that are read while one waits for the client to hang up.
+const MAX_AHEAD: usize = 64 << 10;
 
 impl Guarded {
     /// Guards `inner`; the first request has `head_timeout` from now.
@@ -96,6 +103,8 @@ impl Guarded {
             requests: 0,
             held: Vec::new(),
             taken: 0,
+            ahead: Vec::new(),
+            fence: None,
         }
     }
 
@@ -132,13 +141,83 @@ fn is_odd(bytes: &[u8]) -> bool {
         || line.iter().any(|byte| matches!(byte, b'\t' | b'\r' | 0x0b | 0x0c))
 }
 
+impl Guarded {
+    /// The next bytes are a whole request of this many bytes, and nothing behind them is for whoever reads it.
+    pub(super) fn hand_over(&mut self, request: usize) {
+        self.phase.expect_head();
+        self.phase.odd_request_line.store(is_odd(&self.ahead), Ordering::Relaxed);
+        self.phase.open();
+        self.requests += 1;
+        self.fence = Some(request);
+    }
+
+    /// Whoever reads next has everything there is; where a head has begun, it must have ended by `deadline`.
+    pub(super) fn hand_over_all(&mut self, deadline: Instant) {
+        self.phase.expect_head();
+        self.fence = None;
+        self.timed = IDLE;
+        self.timer.as_mut().reset(deadline);
+        // The first read finds what was read ahead, and must not move the deadline.
+        self.requests += 1;
+        self.phase.odd_request_line.store(is_odd(&self.ahead), Ordering::Relaxed);
+        if !self.ahead.is_empty() {
+            self.phase.now.store(HEAD, Ordering::Relaxed);
+            self.timed = HEAD;
+        }
+    }
+
+    /// Takes the fence down where the request that was handed over has been read to its end; answers
+    /// whether it has.
+    pub(super) fn take_back(&mut self) -> bool {
+        self.fence.take() == Some(0) && self.held.is_empty() && self.taken == 0
+    }
+
+    /// The connection itself.
+    pub(super) fn inner(&mut self) -> &mut Stream {
+        &mut self.inner
+    }
+
+    /// Reads what is within the fence.
+    fn poll_within(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.fence == Some(0) {
+            return self.poll_hangup(cx);
+        }
+        let most = self.fence.unwrap_or(usize::MAX).min(buf.remaining());
+        if !self.ahead.is_empty() {
+            let part = self.ahead.len().min(most);
+            buf.put_slice(&self.ahead[..part]);
+            self.ahead.drain(..part);
+            self.fence = self.fence.map(|left| left - part);
+            return Poll::Ready(Ok(()));
+        }
+        let Some(left) = self.fence else { return Pin::new(&mut self.inner).poll_read(cx, buf) };
+        let mut within = ReadBuf::new(buf.initialize_unfilled_to(most));
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut within))?;
+        let part = within.filled().len();
+        buf.advance(part);
+        self.fence = Some(left - part);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the client to hang up; what it sends meanwhile is the next request's.
+    fn poll_hangup(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < MAX_AHEAD {
+            let read = std::pin::pin!(self.inner.read_buf(&mut self.ahead)).poll(cx);
+            if ready!(read)? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    }
+}
+
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let phase = this.phase.now.load(Ordering::Relaxed);
         this.set_timer(phase);
         let before = buf.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut this.inner).poll_read(cx, buf) {
+        if let Poll::Ready(read) = this.poll_within(cx, buf) {
             if phase == IDLE && buf.filled().len() > before {
                 this.requests += 1;
                 if is_odd(&buf.filled()[before..]) {

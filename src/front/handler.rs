@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// W3C Trace Context.
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The proxy behind one listener.
 pub(crate) struct Proxy {

@@ -61,6 +61,10 @@ impl LiveLimits {
     }
 }
 
+/// How long a connection that is idle when its listener stops may still bring a request, which is answered
+/// with `Connection: close`. Whoever sends one request after the other never meets a closed connection.
+pub(crate) const LAST_REQUESTS: Duration = Duration::from_millis(500);
+
 /// Counts open connections; a stop waits until there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {

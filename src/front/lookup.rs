@@ -9,19 +9,18 @@ pub(super) use warm::{Warmed, warm};
 
 use super::handler::{Ctx, Forward};
 use super::head_update::ForwardedHead;
+use super::question::{Question, Seen, Starter};
 use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
 use crate::policy::cache_control::RequestDirectives;
 use crate::policy::encoding::{self, Accept, Coding};
 use crate::policy::fallback::Audience;
-use crate::policy::freshness::Demand;
-use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Meanwhile, Otherwise, Refresh, Verdict};
-use crate::policy::outcome::{Forwarded, Served};
-use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
+use crate::policy::lookup::{BypassDetail, Meanwhile, Otherwise, Verdict};
+use crate::policy::outcome::{Forwarded, Outcome, Served};
+use crate::policy::{Page, RequestId, Standing, Timestamp, vary};
 use crate::render::backoff::retry_after;
-use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
-use crate::store::Found;
+use crate::render::{Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use http::{HeaderMap, StatusCode, header};
 use pingora::proxy::Session;
 use std::sync::Arc;
@@ -35,14 +34,6 @@ const MAX_TURNS: usize = 8;
 pub(super) enum Next {
     Answered,
     Forward(Forward),
-}
-
-/// What a lookup found.
-struct Seen {
-    page: Option<Arc<Page>>,
-    /// What a render for this request is called.
-    flight: Key,
-    missing: Forwarded,
 }
 
 /// One request on its way through lookup and render.
@@ -64,7 +55,7 @@ impl<'a> Lookup<'a> {
         let route = Arc::clone(setup.route(wanted.route));
         let accept = Accept::of(&headers);
         encoding::ask_for_none(&route, &mut headers);
-        let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
+        let directives = Question::directives(&route, (&headers).into());
         Lookup { engine, setup, route, wanted, headers, accept, directives, audience: Audience::Waits }
     }
 
@@ -85,8 +76,9 @@ impl<'a> Lookup<'a> {
             match (verdict, page) {
                 (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
                 (Verdict::Stale(refresh), Some(page)) => {
-                    if refresh == Refresh::Start || (refresh == Refresh::InTurn && self.engine.is_its_turn()) {
-                        self.refresh(&seen, verdict, ctx);
+                    let question = self.question();
+                    if question.refreshes(refresh) {
+                        question.refresh(&seen, verdict, ctx.now, || self.order(&seen, ctx));
                     }
                     return self.serve(session, ctx, &page, Served::StaleHit).await;
                 }
@@ -122,6 +114,19 @@ impl<'a> Lookup<'a> {
         Ok(Next::Forward(self.forward(ctx, BypassDetail::Uncacheable)))
     }
 
+    fn question(&self) -> Question<'_> {
+        Question {
+            engine: self.engine,
+            setup: &self.setup,
+            route_id: self.wanted.route,
+            origin: self.wanted.origin,
+            key: self.wanted.key.as_ref(),
+            headers: (&self.headers).into(),
+            directives: self.directives,
+            audience: self.audience,
+        }
+    }
+
     /// In memory, and in the first turn on disk.
     async fn look_everywhere(&self, turn: usize, ctx: &mut Ctx) -> Seen {
         let seen = self.look();
@@ -137,78 +142,26 @@ impl<'a> Lookup<'a> {
     }
 
     fn look(&self) -> Seen {
-        let key = &self.wanted.key;
-        let nothing = |flight: Key, missing| Seen { page: None, flight, missing };
-        if self.route.cache != CacheMode::Headers {
-            return match self.engine.store.get(key) {
-                Some(page) => Seen { page: Some(page), flight: key.clone(), missing: Forwarded::Stale },
-                None => nothing(key.clone(), Forwarded::UriMiss),
-            };
-        }
-        match self.engine.store.find(key, &self.headers) {
-            Found::Page(page) => Seen { flight: page.key.clone(), page: Some(page), missing: Forwarded::Stale },
-            Found::NoVariant(variant) => nothing(variant, Forwarded::VaryMiss),
-            Found::Nothing => nothing(key.clone(), Forwarded::UriMiss),
-        }
+        self.question().look()
     }
 
     fn decide(&self, seen: &Seen, now: Timestamp) -> Verdict {
-        let page = seen.page.as_deref();
-        let (wish, only_if_cached) = self.wish(page, now);
-        let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, &self.headers));
-        let state = KeyState {
-            uncacheable: self.engine.store.is_uncacheable(&seen.flight, now),
-            backing_off_until: self.engine.backing_off_until(&self.setup, &seen.flight, self.wanted.origin, now),
-            only_if_cached,
-            standing: page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default(),
-            audience: self.audience,
-        };
-        lookup::decide(page, seen.missing, wish, varies, &state, now)
-    }
-
-    /// What the client's own directives ask for, and whether it wants nothing but what is stored.
-    fn wish(&self, page: Option<&Page>, now: Timestamp) -> (ClientWish, bool) {
-        let Some(directives) = &self.directives else { return (ClientWish::Anything, false) };
-        let wish = match freshness::satisfies(directives, page.map(|page| &page.lifetime), now) {
-            Demand::Page => ClientWish::Anything,
-            Demand::Stale => ClientWish::StaleAllowed,
-            Demand::Validate | Demand::Unavailable => ClientWish::Validated,
-            Demand::Forward => ClientWish::Unstored,
-        };
-        (wish, directives.only_if_cached)
+        self.question().decide(seen, now)
     }
 
     fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
-        let mut order = self.order_of(seen);
-        if self.route.cache == CacheMode::Headers {
-            order.request.set_id(&ctx.id);
-        }
-        order.asker.sent_cookie = ctx.sent_cookie;
-        order
+        self.order_of(seen, Some(&ctx.id), ctx.sent_cookie)
     }
 
-    /// What a render for this request is to do, whoever asks.
-    fn order_of(&self, seen: &Seen) -> Order {
-        Order {
-            setup: Arc::clone(&self.setup),
-            route: self.wanted.route,
-            origin: self.wanted.origin,
-            key: seen.flight.clone(),
-            request: render_request::build(&self.setup.config, self.wanted, &self.headers),
-            asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
-            asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: false },
-            prior: seen.page.clone(),
-        }
+    /// What a render is to do, for the request with this id or for nobody's.
+    fn order_of(&self, seen: &Seen, id: Option<&RequestId>, sent_cookie: bool) -> Order {
+        let starter = Starter { wanted: self.wanted, id, sent_cookie };
+        self.question().order(seen, Arc::clone(&self.setup), &starter)
     }
 
     fn join_or_start(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) -> Option<Waiter> {
         let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
-        self.engine.join_or_start(&seen.flight, still_wanted, || self.order(seen, ctx))
-    }
-
-    fn refresh(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) {
-        let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
-        self.engine.refresh(&seen.flight, still_wanted, || self.order(seen, ctx));
+        self.engine.join_or_start(seen.flight(), still_wanted, || self.order(seen, ctx))
     }
 
     /// Waits for a render and answers with what it brings; `None` means: look again.
@@ -310,14 +263,8 @@ impl<'a> Lookup<'a> {
         page: &Arc<Page>,
         served: Served,
     ) -> pingora::Result<Next> {
-        ctx.outcome.served = served;
-        ctx.outcome.forwarded = None;
-        ctx.outcome.collapsed = false;
-        // A page that a purge made stale has time left on paper only.
-        let until = page.lifetime.fresh_until;
-        let counts = page.lifetime.has_ttl && (served == Served::Hit || until <= ctx.now);
-        ctx.outcome.fresh_until = counts.then_some(until);
-        ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
+        let Outcome { stored, fwd_status, .. } = ctx.outcome;
+        ctx.outcome = Outcome { stored, fwd_status, ..Outcome::of_hit(served, &page.lifetime, ctx.now) };
         respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)
     }

@@ -2,6 +2,7 @@
 //! HTTP comes out. Who serves the requests does not know how their connection was made.
 
 use super::connection;
+use super::hit_lane::Lane;
 use super::http2;
 use super::listen::{self, LiveLimits};
 use super::tls::{Protocol, Tls};
@@ -26,6 +27,8 @@ pub(crate) struct Door {
     pub(crate) h2c: bool,
     /// What a client may do.
     pub(crate) limits: Arc<LiveLimits>,
+    /// Where hits are answered, if there are any.
+    pub(crate) lane: Option<Lane>,
 }
 
 /// Serves a client from its first byte to the end of its connection.
@@ -46,7 +49,9 @@ pub(crate) async fn receive<A>(
         None => Some((Box::new(listen::transport(tcp, peer)) as Stream, Protocol::Http1)),
     };
     match received {
-        Some((stream, Protocol::Http1)) => connection::serve(app, stream, &door.limits, stopping).await,
+        Some((stream, Protocol::Http1)) => {
+            connection::serve(door.lane.as_ref(), app, stream, &door.limits, stopping).await;
+        }
         Some((stream, Protocol::Http2)) => http2::serve(app, stream, &door.limits.for_good(), stopping).await,
         None => {}
     }

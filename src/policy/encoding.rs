@@ -10,11 +10,13 @@ mod accept;
 mod coding;
 mod plan;
 mod representations;
+mod wire_head;
 
 pub use accept::Accept;
 pub use coding::Coding;
-pub use plan::{Plan, ask_for_none, negotiates, plan};
+pub use plan::{Plan, ask_for_none, fields_of_render, negotiates, plan};
 pub use representations::{Demand, Representation, Representations, State};
+pub use wire_head::WireHead;
 
 use super::fields::Fields;
 use super::page::Page;

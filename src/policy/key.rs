@@ -256,6 +256,12 @@ impl<'a> KeyRef<'a> {
     }
 }
 
+impl<'a> From<&'a Key> for KeyRef<'a> {
+    fn from(key: &'a Key) -> KeyRef<'a> {
+        key.as_ref()
+    }
+}
+
 impl From<KeyRef<'_>> for Key {
     fn from(key: KeyRef<'_>) -> Key {
         Key { bytes: key.bytes.into(), uri_len: key.uri_len, base_len: key.base_len, hash: key.hash }

@@ -192,6 +192,13 @@ pub fn decide(
     }
 }
 
+/// Whether what is known of the key's renders has a say in [`decide`]: it has none in whether a fresh page
+/// is served to whoever takes what the cache would serve.
+pub fn depends_on_renders(page: &Page, wish: ClientWish, standing: Standing, now: Timestamp) -> bool {
+    let is_fresh = Freshness::standing(&page.lifetime, standing, now) == Freshness::Fresh;
+    !(is_fresh && matches!(wish, ClientWish::Anything | ClientWish::StaleAllowed))
+}
+
 /// The page may be used only if the origin fails.
 fn validated(why: Forwarded, freshness: Freshness, state: &KeyState, now: Timestamp) -> Verdict {
     if state.only_if_cached {

@@ -1,6 +1,7 @@
 //! What became of a request: one value, filled in on the way, from which `Cache-Status`, the access
 //! event and the metrics are made, so that the three cannot disagree.
 
+use super::page::Lifetime;
 use super::time::Timestamp;
 
 /// How a request was answered: the closed set that metrics use as the `outcome` label.
@@ -104,4 +105,22 @@ pub struct Outcome {
     pub fwd_status: Option<u16>,
     /// `detail`: a word of a closed set.
     pub detail: Option<&'static str>,
+}
+
+impl Outcome {
+    /// Of a page with this lifetime that is served fresh or stale.
+    pub fn of_hit(served: Served, lifetime: &Lifetime, now: Timestamp) -> Outcome {
+        // A page that a purge made stale has time left on paper only.
+        let until = lifetime.fresh_until;
+        let counts = lifetime.has_ttl && (served == Served::Hit || until <= now);
+        Outcome {
+            served,
+            forwarded: None,
+            fresh_until: counts.then_some(until),
+            stored: false,
+            collapsed: false,
+            fwd_status: None,
+            detail: (served == Served::StaleHit).then_some("stale"),
+        }
+    }
 }

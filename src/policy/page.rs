@@ -102,10 +102,15 @@ impl Page {
         const OVERHEAD: usize = 512;
         /// What a field costs besides its bytes: name and value handles.
         const PER_FIELD: usize = 72;
+        /// What a field costs in a head that is kept as bytes, besides its bytes; and the head itself.
+        const PER_LINE: usize = 4;
+        const PER_HEAD: usize = 512;
+        let head = PER_HEAD + self.fields.byte_len() + self.fields.len() * PER_LINE;
         let tags: usize = self.tags.iter().map(|t| t.len() + 16).sum();
         let selecting: usize = self.selecting.iter().map(vary::Selecting::weight).sum();
         OVERHEAD
             + self.representations.weight()
+            + self.representations.all().len() * head
             + self.fields.byte_len()
             + self.fields.len() * PER_FIELD
             + self.key.as_bytes().len()

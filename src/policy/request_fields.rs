@@ -2,6 +2,7 @@
 //! hit lane has read. Every decision about a request reads them through this, so that there is one
 //! policy for both. It copies nothing and understands nothing.
 
+use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Borrowed header fields.
@@ -20,17 +21,26 @@ pub struct Lines<'a> {
     lines: &'a [httparse::Header<'a>],
     /// A bit for each name that is there: most questions are about fields that no line has.
     seen: u64,
+    /// Codings are none of what is asked.
+    asks_for_none: bool,
 }
 
 impl<'a> Lines<'a> {
     /// These lines.
     pub fn new(lines: &'a [httparse::Header<'a>]) -> Self {
-        Lines { lines, seen: lines.iter().fold(0, |seen, line| seen | bit(line.name)) }
+        Lines { lines, seen: lines.iter().fold(0, |seen, line| seen | bit(line.name)), asks_for_none: false }
+    }
+
+    /// The same lines with `Accept-Encoding: identity` in place of what is said of codings.
+    pub fn asking_for_none(self) -> Self {
+        Lines { asks_for_none: true, seen: self.seen | bit(ACCEPT_ENCODING.as_str()), ..self }
     }
 
     fn named<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let lines = if self.seen & bit(name) == 0 { &[] } else { self.lines };
-        lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)
+        let replaced = self.asks_for_none && name == ACCEPT_ENCODING.as_str();
+        let lines = if replaced || self.seen & bit(name) == 0 { &[] } else { self.lines };
+        let values = lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value);
+        values.chain(replaced.then_some(&b"identity"[..]))
     }
 }
 
@@ -84,9 +94,9 @@ impl<'a> RequestFields<'a> {
 
     /// The same fields in a map.
     pub fn to_map(self) -> HeaderMap {
-        let lines = match self {
+        let (lines, asks_for_none) = match self {
             RequestFields::Map(map) => return map.clone(),
-            RequestFields::Lines(lines) => lines.lines,
+            RequestFields::Lines(lines) => (lines.lines, lines.asks_for_none),
         };
         let fields = lines.iter().map(|line| {
             let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
@@ -95,6 +105,9 @@ impl<'a> RequestFields<'a> {
         let mut map = HeaderMap::with_capacity(lines.len());
         for (name, value) in fields.flatten() {
             map.append(name, value);
+        }
+        if asks_for_none {
+            map.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         map
     }

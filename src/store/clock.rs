@@ -20,4 +20,9 @@ impl Clock {
     pub(crate) fn now(&self) -> Timestamp {
         self.started.later(self.since.elapsed())
     }
+
+    /// The time at an instant; of one before the start, that of the start.
+    pub(crate) fn at(&self, instant: Instant) -> Timestamp {
+        self.started.later(instant.saturating_duration_since(self.since))
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::variants::Variants;
 use crate::config;
+use crate::policy::key::KeyRef;
 use crate::policy::{Key, Page};
 use foyer::{Cache, CacheBuilder, Event, EventListener, S3FifoConfig};
 use std::sync::Arc;
@@ -106,8 +107,8 @@ impl Memory {
         }
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Entry> {
-        self.cache.get(key).map(|entry| entry.value().clone())
+    pub(super) fn get<'k>(&self, key: impl Into<KeyRef<'k>>) -> Option<Entry> {
+        self.cache.get(&key.into()).map(|entry| entry.value().clone())
     }
 
     pub(super) fn insert(&self, key: Key, entry: Entry) {

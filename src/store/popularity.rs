@@ -9,6 +9,7 @@
 //! It is called on every hit, so it must not allocate, wait for a lock or read a clock.
 
 use crate::policy::Key;
+use crate::policy::key::KeyRef;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -47,6 +48,54 @@ impl Countable for Key {
     }
 }
 
+/// A key as somebody asks for it.
+pub trait AskedFor<K> {
+    /// [`Countable::hash64`].
+    fn hash64(&self) -> u64;
+    /// [`Countable::byte_len`].
+    fn byte_len(&self) -> usize;
+    /// Whether this is the key.
+    fn is(&self, key: &K) -> bool;
+    /// The key.
+    fn to_key(&self) -> K;
+}
+
+impl<K: Countable> AskedFor<K> for K {
+    fn hash64(&self) -> u64 {
+        Countable::hash64(self)
+    }
+
+    fn byte_len(&self) -> usize {
+        Countable::byte_len(self)
+    }
+
+    fn is(&self, key: &K) -> bool {
+        self == key
+    }
+
+    fn to_key(&self) -> K {
+        self.clone()
+    }
+}
+
+impl AskedFor<Key> for KeyRef<'_> {
+    fn hash64(&self) -> u64 {
+        KeyRef::hash64(*self)
+    }
+
+    fn byte_len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    fn is(&self, key: &Key) -> bool {
+        self == key
+    }
+
+    fn to_key(&self) -> Key {
+        (*self).into()
+    }
+}
+
 /// The most popular keys and how often they were asked for, more or less.
 pub struct Popularity<K = Key> {
     buckets: Box<[Mutex<Bucket<K>>]>,
@@ -81,11 +130,11 @@ impl<K: Countable> Popularity<K> {
 
     /// Counts a request for `key`. Allocates nothing and never waits: while another thread holds the
     /// bucket the request is not counted, which only happens to keys that are counted often.
-    pub fn touch(&self, key: &K) {
+    pub fn touch(&self, key: &impl AskedFor<K>) {
         if key.byte_len() > LONGEST_KEY {
             return;
         }
-        let Some(mut bucket) = self.bucket(key).try_lock() else { return };
+        let Some(mut bucket) = self.bucket(key.hash64()).try_lock() else { return };
         bucket.catch_up(self.generation.load(Ordering::Relaxed));
         let Admitted::InPlaceOf(old) = bucket.count(key) else { return };
         let old_bytes = old.as_ref().map_or(0, Countable::byte_len);
@@ -99,7 +148,7 @@ impl<K: Countable> Popularity<K> {
 
     /// How often `key` was asked for, halved with age; 0 for a key that is not in the sketch.
     pub fn estimate(&self, key: &K) -> u32 {
-        let mut bucket = self.bucket(key).lock();
+        let mut bucket = self.bucket(Countable::hash64(key)).lock();
         bucket.catch_up(self.generation.load(Ordering::Relaxed));
         bucket.slots.iter().flatten().find(|slot| slot.key == *key).map_or(0, |slot| slot.count)
     }
@@ -132,9 +181,9 @@ impl<K: Countable> Popularity<K> {
         self.buckets.len() * size_of::<Mutex<Bucket<K>>>() + self.key_bytes.load(Ordering::Relaxed)
     }
 
-    fn bucket(&self, key: &K) -> &Mutex<Bucket<K>> {
+    fn bucket(&self, hash: u64) -> &Mutex<Bucket<K>> {
         // The upper half: the lower bits choose slots and shards elsewhere.
-        let at = (key.hash64() >> 32) as usize;
+        let at = (hash >> 32) as usize;
         &self.buckets[at & (self.buckets.len() - 1)]
     }
 }
@@ -179,8 +228,8 @@ impl<K: Countable> Bucket<K> {
         self.generation = generation;
     }
 
-    fn count(&mut self, key: &K) -> Admitted<K> {
-        if let Some(slot) = self.slots.iter_mut().flatten().find(|slot| slot.key == *key) {
+    fn count(&mut self, key: &impl AskedFor<K>) -> Admitted<K> {
+        if let Some(slot) = self.slots.iter_mut().flatten().find(|slot| key.is(&slot.key)) {
             slot.count = slot.count.saturating_add(1);
             return Admitted::No;
         }
@@ -192,7 +241,7 @@ impl<K: Countable> Bucket<K> {
             return Admitted::No;
         }
         self.pressure = 0;
-        let old = least.replace(Slot { key: key.clone(), count: 1 });
+        let old = least.replace(Slot { key: key.to_key(), count: 1 });
         Admitted::InPlaceOf(old.map(|slot| slot.key))
     }
 }

@@ -24,7 +24,7 @@ impl Store {
             }
         };
         if let Some(Entry::Variants(variants)) = entry
-            && let Some(variant) = variants.select(request)
+            && let Some(variant) = variants.select(request.into())
             && self.memory.get(variant).is_none()
         {
             recalled |= self.bring(disk, variant).await.is_some();

@@ -3,9 +3,9 @@
 //! On `cache: headers` the response's `Vary` selects (RFC 9111 §4.1); on other routes the key itself
 //! names the variant and the list only keeps their number within `max_variants`.
 
+use crate::policy::key::KeyRef;
 use crate::policy::vary::{self, Selecting};
-use crate::policy::{Key, Page};
-use http::HeaderMap;
+use crate::policy::{Key, Page, RequestFields};
 use std::sync::Arc;
 
 /// What is stored for a request on a `cache: headers` route.
@@ -42,12 +42,12 @@ impl Variants {
     }
 
     /// The key of the newest variant that fits the request.
-    pub(super) fn select(&self, request: &HeaderMap) -> Option<&Key> {
+    pub(super) fn select(&self, request: RequestFields<'_>) -> Option<&Key> {
         self.0.iter().find(|variant| vary::matches(&variant.selecting, request)).map(|variant| &variant.key)
     }
 
     /// The key that a page for this request would have if it varies as the newest variant does.
-    pub(super) fn key_for(&self, base: &Key, request: &HeaderMap) -> Option<Key> {
+    pub(super) fn key_for(&self, base: KeyRef<'_>, request: RequestFields<'_>) -> Option<Key> {
         let newest = self.0.first()?;
         let names: Vec<_> = newest.selecting.iter().map(|selecting| selecting.name.clone()).collect();
         Some(base.with_variant(&vary::fingerprint(&names, request)))

@@ -4,7 +4,7 @@
 
 use super::ServerError;
 use crate::config::{Config, Listener};
-use crate::front::{self, Connections, Door, LiveLimits, Proxy, Tls};
+use crate::front::{self, Connections, Door, LAST_REQUESTS, Lane, LiveLimits, Proxy, Tls};
 use crate::metrics::{ListenerSeries, Metrics, listener_names};
 use crate::render::Engine;
 use arc_swap::ArcSwap;
@@ -13,14 +13,9 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-/// How long a connection that is idle when its listener stops may still bring a request, which is answered
-/// with `Connection: close`. Whoever sends one request after the other never meets a closed connection.
-pub(super) const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
 /// Every open public listener.
 pub(super) struct Listeners {
@@ -223,7 +218,8 @@ impl Open {
 impl Service {
     fn new(engine: &Arc<Engine>, listener: &Listener, limits: &Arc<LiveLimits>, tls: Option<Arc<Tls>>) -> Self {
         let proxy = front::proxy(engine, listener.scheme(), Arc::clone(limits));
-        Service { door: Arc::new(Door { tls, h2c: listener.h2c, limits: Arc::clone(limits) }), proxy }
+        let lane = Some(Lane::new(engine, listener.scheme(), Arc::clone(limits)));
+        Service { door: Arc::new(Door { tls, h2c: listener.h2c, limits: Arc::clone(limits), lane }), proxy }
     }
 }
 

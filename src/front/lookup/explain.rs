@@ -1,7 +1,8 @@
 //! What a lookup would find now and what would be done about it, without doing it: no render is started,
 //! and the popularity of the page stays what it was.
 
-use super::{Lookup, Seen};
+use super::super::question::Seen;
+use super::Lookup;
 use crate::front::fallback::Visitor;
 use crate::policy::Standing;
 use crate::policy::admission::Wanted;
@@ -34,19 +35,19 @@ async fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Set
         verdict: lookup.decide(&seen, now),
         page: seen.page.as_deref(),
         void: void.as_deref(),
-        place: engine.store.whereabouts(&seen.flight),
+        place: engine.store.whereabouts(seen.flight()),
         anonymous: lookup.route.cache.is_anonymous(),
         key_state: KeyState {
-            uncacheable: engine.store.is_uncacheable(&seen.flight, now),
-            backing_off_until: engine.backing_off_until(setup, &seen.flight, wanted.origin, now),
+            uncacheable: engine.store.is_uncacheable(seen.flight(), now),
+            backing_off_until: engine.backing_off_until(setup, seen.flight(), wanted.origin, now),
             only_if_cached: false,
             standing: seen.page.as_deref().map(|page| engine.standing(&setup.config, page)).unwrap_or_default(),
             audience: lookup.audience,
         },
-        under_way: engine.under_way(&seen.flight),
+        under_way: engine.under_way(seen.flight()),
         last_failure: engine
             .failures
-            .last_of(&seen.flight)
+            .last_of(seen.flight())
             .map(|failed| Failed { reason: failed.reason, at: failed.at }),
         origin_renders: (scheduler.in_flight(), scheduler.waiting()),
         purge_sequence: engine.store.purge_seq(),

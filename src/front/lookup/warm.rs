@@ -43,7 +43,7 @@ pub(in crate::front) async fn warm(engine: &Arc<Engine>, asked: &Asked) -> Warme
         other => return lookup.warmed(&seen, other, Warmed::Kept),
     }
     let still_wanted = || lookup.decide(&lookup.look(), now) == verdict;
-    let Some(flight) = engine.refresh(&seen.flight, still_wanted, || lookup.order_of(&seen)) else {
+    let Some(flight) = engine.refresh(seen.flight(), still_wanted, || lookup.order_of(&seen, None, false)) else {
         return Warmed::Kept;
     };
     flight.ended().await;
@@ -62,7 +62,7 @@ impl Lookup<'_> {
             },
             Verdict::Bypass(why) => Warmed::NotKept(why.as_str()),
             Verdict::BackingOff { .. } => {
-                let failed = self.engine.failures.last_of(&seen.flight);
+                let failed = self.engine.failures.last_of(seen.flight());
                 Warmed::Failed(failed.map_or("backoff", |failed| failed.reason))
             }
             Verdict::Render { .. } | Verdict::NotCached => Warmed::NotKept("not stored"),

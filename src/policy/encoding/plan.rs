@@ -8,6 +8,7 @@ use super::Coding;
 use crate::config::{CacheMode, Codec, Compression, Route};
 use crate::policy::cache_control::cache_control;
 use crate::policy::fields::Fields;
+use crate::policy::request_fields::RequestFields;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 /// What becomes of an answer's coding.
@@ -69,6 +70,14 @@ pub fn negotiates(route: &Route) -> bool {
 pub fn ask_for_none(route: &Route, request: &mut HeaderMap) {
     if negotiates(route) {
         request.insert(header::ACCEPT_ENCODING, Coding::Identity.value());
+    }
+}
+
+/// The same fields as [`ask_for_none`] makes, borrowed; of a map they are taken to be made already.
+pub fn fields_of_render<'a>(route: &Route, request: RequestFields<'a>) -> RequestFields<'a> {
+    match request {
+        RequestFields::Lines(lines) if negotiates(route) => RequestFields::Lines(lines.asking_for_none()),
+        request => request,
     }
 }
 

@@ -5,6 +5,7 @@
 //! body is made from them when it is asked for.
 
 use super::Coding;
+use super::wire_head::{WireHead, WireHeads};
 use crate::policy::validation::coded_etag;
 use bytes::Bytes;
 use http::HeaderValue;
@@ -53,6 +54,7 @@ pub struct Representations {
     original: Coding,
     state: State,
     demand: Demand,
+    heads: WireHeads,
     /// Of the body that the origin sent.
     digest: u128,
 }
@@ -71,7 +73,8 @@ impl Representations {
     fn of_one(coding: Coding, etag: Option<HeaderValue>, body: Bytes, state: State) -> Self {
         let digest = xxh3_128(&body);
         let one = Representation { coding, etag, len: body.len() as u64, body: Some(body) };
-        Representations { list: Box::new([one]), original: coding, state, demand: Demand::default(), digest }
+        let heads = WireHeads::new(1);
+        Representations { list: Box::new([one]), original: coding, state, demand: Demand::default(), heads, digest }
     }
 
     /// What an origin sent in a coding of its own, and what that comes to without.
@@ -105,7 +108,8 @@ impl Representations {
 
     fn sorted(mut list: Vec<Representation>, original: Coding, state: State, demand: Demand, digest: u128) -> Self {
         list.sort_by_key(|one| (one.len, one.coding));
-        Representations { list: list.into_boxed_slice(), original, state, demand, digest }
+        let heads = WireHeads::new(list.len());
+        Representations { list: list.into_boxed_slice(), original, state, demand, heads, digest }
     }
 
     /// These with codings of ours, as far as they are smaller; made by the compression with this
@@ -204,6 +208,13 @@ impl Representations {
         self.is_negotiated() || self.state == State::Pending
     }
 
+    /// The heads of answers with one of them, made by `make` when the first such answer is written; `make`
+    /// may find that they have to be written anew every time.
+    pub fn wire_head(&self, one: &Representation, make: impl FnOnce() -> Option<WireHead>) -> Option<&WireHead> {
+        let at = self.list.iter().position(|other| std::ptr::eq(one, other))?;
+        self.heads.get(at, make)
+    }
+
     /// How much it is wanted without a coding.
     pub fn demand(&self) -> &Demand {
         &self.demand
@@ -215,6 +226,7 @@ impl Representations {
         for one in &mut self.list {
             one.etag = etag_of(etag, one.coding, self.original, one.body.as_deref());
         }
+        self.heads = WireHeads::new(self.list.len());
         self
     }
 

@@ -1,0 +1,195 @@
+//! Reads a request's head as the hit lane takes it: a strict subset of HTTP/1.1 (DESIGN §2 "The hit lane").
+//! Whatever is not plainly in it is handed over as it came; nothing is refused here, and nothing forwarded.
+
+use crate::config::Limits;
+use crate::policy::RequestFields;
+use crate::policy::request_fields::Lines;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, Method};
+use httparse::{Header, Status};
+use std::mem::MaybeUninit;
+
+/// Lines of a head that are looked at; a head with more is handed over.
+const MAX_LINES: usize = 128;
+
+/// Where the lines of a head are kept while it is looked at.
+pub(super) type Space<'b> = [MaybeUninit<Header<'b>>; MAX_LINES];
+
+/// Room for the lines of a head.
+pub(super) const fn space<'b>() -> Space<'b> {
+    [const { MaybeUninit::uninit() }; MAX_LINES]
+}
+
+static GET: Method = Method::GET;
+static HEAD: Method = Method::HEAD;
+
+/// What the bytes of a client begin with.
+#[derive(Debug)]
+pub(super) enum Read<'a> {
+    /// A head that is not all there.
+    Partial,
+    /// A request in the subset.
+    Plain(Plain<'a>),
+    /// Another request, of this many bytes with its body; none where nobody knows before it is read.
+    Other(Option<usize>),
+}
+
+/// A request in the subset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plain<'a> {
+    /// GET or HEAD.
+    pub(super) method: &'static Method,
+    /// In origin-form.
+    pub(super) target: &'a [u8],
+    pub(super) fields: RequestFields<'a>,
+    /// Whether the connection stays open behind it.
+    pub(super) keeps_alive: bool,
+    /// Bytes of the head.
+    pub(super) len: usize,
+}
+
+/// Reads the first head in `bytes`.
+pub(super) fn read<'a>(bytes: &'a [u8], space: &'a mut Space<'a>, limits: &Limits) -> Read<'a> {
+    let end = memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4);
+    let head = &bytes[..end.unwrap_or(bytes.len())];
+    if has_bare_line_feed(head) || head.len() > limits.max_head {
+        return Read::Other(None);
+    }
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, space) {
+        Ok(Status::Partial) if end.is_none() => Read::Partial,
+        // An empty line in front of a request: its end is not where it seemed.
+        Ok(Status::Partial) | Err(_) => Read::Other(None),
+        Ok(Status::Complete(len)) => {
+            let fields = RequestFields::Lines(Lines::new(&*request.headers));
+            let head = Head { method: request.method, target: request.path, version: request.version, fields };
+            let fits = request.headers.len() <= limits.max_headers && head_starts_at_once(bytes);
+            match head.plain(len).filter(|_| fits) {
+                Some(plain) => Read::Plain(plain),
+                None => Read::Other(head.body().and_then(|body| len.checked_add(body))),
+            }
+        }
+    }
+}
+
+/// Whether a line ends in a line feed alone. Two parsers may read such a head in two ways.
+fn has_bare_line_feed(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
+}
+
+fn head_starts_at_once(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(u8::is_ascii_uppercase)
+}
+
+/// A head as it was parsed.
+struct Head<'a> {
+    method: Option<&'a str>,
+    target: Option<&'a str>,
+    version: Option<u8>,
+    fields: RequestFields<'a>,
+}
+
+impl<'a> Head<'a> {
+    fn plain(&self, len: usize) -> Option<Plain<'a>> {
+        const NOT_PLAIN: [HeaderName; 6] = [CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, EXPECT, TE, TRAILER];
+        let method = match self.method? {
+            "GET" => &GET,
+            "HEAD" => &HEAD,
+            _ => return None,
+        };
+        let target = self.target.filter(|target| target.starts_with('/'))?;
+        if self.version != Some(1) || NOT_PLAIN.iter().any(|name| self.fields.has(name)) {
+            return None;
+        }
+        let keeps_alive = keeps_alive(self.fields)?;
+        Some(Plain { method, target: target.as_bytes(), fields: self.fields, keeps_alive, len })
+    }
+
+    /// Bytes of the body; `None` where its end is found by reading it.
+    fn body(&self) -> Option<usize> {
+        let unknown = [TRANSFER_ENCODING, UPGRADE].iter().any(|name| self.fields.has(name));
+        if unknown || self.method == Some("CONNECT") {
+            return None;
+        }
+        if !self.fields.has(&CONTENT_LENGTH) {
+            return Some(0);
+        }
+        let length = self.fields.only(&CONTENT_LENGTH)?;
+        let is_number = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(length).ok().filter(|_| is_number)?.parse().ok()
+    }
+}
+
+/// What `Connection` says, where it says no more than that.
+fn keeps_alive(fields: RequestFields<'_>) -> Option<bool> {
+    if !fields.has(&CONNECTION) {
+        return Some(true);
+    }
+    let said = fields.only(&CONNECTION)?.trim_ascii();
+    if said.eq_ignore_ascii_case(b"keep-alive") {
+        Some(true)
+    } else {
+        said.eq_ignore_ascii_case(b"close").then_some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn limits() -> Limits {
+        Limits { max_head: 1024, max_headers: 8, ..super::super::laws::limits() }
+    }
+
+    fn read_as(bytes: &str) -> String {
+        let mut space = space();
+        match read(bytes.as_bytes(), &mut space, &limits()) {
+            Read::Partial => "partial".to_owned(),
+            Read::Plain(plain) => format!("plain {} {}", plain.len, plain.keeps_alive),
+            Read::Other(len) => format!("other {len:?}"),
+        }
+    }
+
+    #[test]
+    fn a_plain_get_is_the_lanes() {
+        assert_eq!(read_as("GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET"), "plain 28 true");
+        assert_eq!(read_as("HEAD /a HTTP/1.1\r\nHost: a\r\nConnection: Close\r\n\r\n"), "plain 48 false");
+        assert_eq!(read_as("GET /a HTTP/1.1\r\nHost: a\r\n\r"), "partial");
+        assert_eq!(read_as(""), "partial");
+    }
+
+    #[test]
+    fn what_has_a_body_ends_behind_it_and_what_nobody_can_tell_is_handed_over_whole() {
+        assert_eq!(read_as("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"), "other Some(52)");
+        assert_eq!(read_as("GET / HTTP/1.0\r\n\r\n"), "other Some(18)");
+        for bytes in [
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\n\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+            "\x16\x03\x01",
+        ] {
+            assert_eq!(read_as(bytes), "other None", "{bytes:?}");
+        }
+        let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(2000));
+        assert_eq!(read_as(&long), "other None");
+    }
+
+    #[test]
+    fn what_is_unusual_in_any_way_is_not_the_lanes() {
+        for line in
+            ["Connection: keep-alive, x", "Expect: 100-continue", "TE: trailers", "Content-Length: 0", "Trailer: x"]
+        {
+            let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n");
+            assert_eq!(read_as(&bytes), format!("other Some({})", bytes.len()), "{line}");
+        }
+        let absolute = "GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(read_as(absolute), format!("other Some({})", absolute.len()));
+        assert_eq!(limits().head_timeout, Duration::from_secs(10));
+    }
+}

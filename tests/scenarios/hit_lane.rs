@@ -1,0 +1,196 @@
+//! The hit lane answers what the other path answers, byte for byte, and gives every connection back in order.
+
+use super::harness::{Answer, Ask, Breadbox, Config, Origin, Response};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// A field that no answer depends on and that the lane does not take: the request goes the other way.
+const OTHER_WAY: (&str, &str) = ("TE", "trailers");
+
+const TARGETS: [&str; 16] = [
+    "/pages/dated",
+    "/pages/undated",
+    "/pages/%75ndated",
+    "/pages/./dated",
+    "/pages/dated?a=1&b=2",
+    "/pages/dated?b=2&a=1",
+    "/pages/dated?utm_source=x",
+    "/pages/moved?utm_source=x",
+    "/pages/moved",
+    "/pages/missing",
+    "/pages/twice",
+    "/shared/language",
+    "/shared/tagged",
+    "/shared/stale",
+    "/off/x",
+    "/pages/empty",
+];
+
+const FIELDS: [(&str, &str); 26] = [
+    ("Accept", "text/html"),
+    ("Accept", "*/*"),
+    ("Accept-Encoding", "gzip, br;q=0.5"),
+    ("Accept-Encoding", "identity;q=0"),
+    ("Accept-Language", "de, en;q=0.5"),
+    ("Accept-Language", "fr"),
+    ("If-None-Match", "\"v1\""),
+    ("If-None-Match", "W/\"v1\", \"other\""),
+    ("If-None-Match", "*"),
+    ("If-Match", "\"v2\""),
+    ("If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ("If-Modified-Since", "Fri, 01 Jan 2100 00:00:00 GMT"),
+    ("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ("Range", "bytes=0-3"),
+    ("Range", "bytes=900000-"),
+    ("If-Range", "\"v1\""),
+    ("Cookie", "session=1"),
+    ("Cookie", "currency=eur; other=2"),
+    ("Authorization", "Basic x"),
+    ("Cache-Control", "no-cache"),
+    ("Cache-Control", "max-age=0"),
+    ("Connection", "keep-alive"),
+    ("User-Agent", "a browser"),
+    ("RSC", "1"),
+    ("X-Forwarded-Proto", "https"),
+    ("X-Request-Id", "abc"),
+];
+
+fn origin() -> Origin {
+    let origin = Origin::start();
+    origin.otherwise(|x| {
+        let path = x.seen.path();
+        let name = path.rsplit('/').next().unwrap_or_default().split('?').next().unwrap_or_default().to_owned();
+        let body = format!("<p>{name}</p>").repeat(60);
+        let page = Answer::new(body).header("Content-Type", "text/html").header("ETag", "\"v1\"");
+        x.answer(&match name.as_str() {
+            "dated" => page.header("Date", "Sun, 06 Nov 1994 08:49:37 GMT").header("Last-Modified", LONG_AGO),
+            "moved" => page.with_status(302).header("Location", "/pages/dated"),
+            "missing" => page.with_status(404),
+            "twice" => page.header("Link", "</a>").header("X-Between", "1").header("Link", "</b>"),
+            "language" => page.header("Cache-Control", "max-age=600").header("Vary", "Accept-Language"),
+            "tagged" => page.header("Cache-Control", "public, s-maxage=600"),
+            "stale" => page.header("Cache-Control", "max-age=0, stale-while-revalidate=600"),
+            "empty" => Answer::new("").header("Content-Type", "text/html"),
+            _ => page,
+        })
+    });
+    origin
+}
+
+const LONG_AGO: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+fn config(origin: &Origin) -> Config {
+    let keyed = "vary: { headers: [Accept-Language], cookies: [currency] }";
+    Config::new(origin)
+        .route("/pages/{*rest}", "isr", &["revalidate: 1h", keyed, "bypass: { cookies: [session] }"])
+        .route("/off/{*rest}", "off", &[])
+        .route("/{*rest}", "headers", &["bypass: { cookies: none }"])
+}
+
+/// All of an answer but what time changes.
+fn bytes_of(response: &Response) -> String {
+    let mut text = format!("{}\r\n", response.status);
+    for (name, value) in &response.head.headers {
+        let value = match name.to_ascii_lowercase().as_str() {
+            "age" | "date" if name != "Date" || value != LONG_AGO => "*",
+            "cache-status" => value.split("; ttl=").next().unwrap_or_default(),
+            "x-request-id" if value != "abc" => "*",
+            "content-type" if value.starts_with("multipart/") => "*",
+            _ => value,
+        };
+        text += &format!("{name}: {value}\r\n");
+    }
+    text + &String::from_utf8_lossy(&response.body)
+}
+
+fn generated(random: &mut StdRng) -> Ask {
+    let method = if random.random_ratio(1, 6) { "HEAD" } else { "GET" };
+    let mut ask = Ask::new(method, TARGETS[random.random_range(0..TARGETS.len())]);
+    for _ in 0..random.random_range(0..4) {
+        let (name, value) = FIELDS[random.random_range(0..FIELDS.len())];
+        ask = ask.header(name, value);
+    }
+    ask.header("Host", ["shop.test", "SHOP.test", "shop.test:80"][random.random_range(0..3)])
+}
+
+#[test]
+fn both_ways_answer_with_the_same_bytes() {
+    // Thousands of requests, each in the lane and around it, over one connection each.
+    let origin = origin();
+    let proxy = Breadbox::start(config(&origin));
+    let (mut lane, mut other) = (proxy.client(), proxy.client());
+    let mut random = StdRng::seed_from_u64(1);
+    let mut hits = 0;
+    for turn in 0..3000 {
+        let ask = generated(&mut random);
+        let around = ask.clone().header(OTHER_WAY.0, OTHER_WAY.1);
+        if turn < 1000 {
+            // What is not stored yet is now, as far as it may be.
+            other.ask(&around);
+        }
+        let is_hit = |response: &Response| response.all("cache-status").iter().any(|status| status.contains("; hit"));
+        let (mut one, mut theirs) = (lane.ask(&ask), other.ask(&around));
+        if is_hit(&one) != is_hit(&theirs) {
+            // A refresh that an earlier request had started ended between the two.
+            (one, theirs) = (lane.ask(&ask), other.ask(&around));
+        }
+        assert_eq!((one.status, &one.body), (theirs.status, &theirs.body), "{ask:?}");
+        assert_eq!(is_hit(&one), is_hit(&theirs), "{ask:?}");
+        if is_hit(&one) {
+            assert_eq!(bytes_of(&one), bytes_of(&theirs), "{ask:?}");
+            hits += 1;
+        }
+    }
+    assert!(hits > 1000, "the lane was hardly tried: {hits} hits");
+}
+
+#[test]
+fn pipelined_requests_of_both_kinds_are_answered_in_their_order() {
+    // Hits, misses, bypasses and bodies in one piece: nothing behind a request is lost or taken for its body.
+    let origin = origin();
+    let proxy = Breadbox::start(config(&origin));
+    proxy.get("/pages/dated");
+    let mut client = proxy.client();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.addr());
+    let post = format!("POST /off/post HTTP/1.1\r\nHost: {}\r\nContent-Length: 5\r\n\r\nGET /", proxy.addr());
+    let all =
+        [get("/pages/dated"), post, get("/pages/dated"), get("/off/1"), get("/pages/undated"), get("/pages/dated")];
+    client.send_raw(all.concat().as_bytes()).expect("the requests are sent");
+    for name in ["dated", "post", "dated", "1", "undated", "dated"] {
+        let response = client.response().expect("an answer");
+        assert!(response.text().starts_with(&format!("<p>{name}</p>")), "{name}: {}", response.text());
+    }
+    assert_eq!(client.get("/pages/dated").status, 200, "the connection is still good");
+}
+
+#[test]
+fn a_request_in_many_pieces_is_one_request() {
+    // Byte by byte, a hit is a hit.
+    let origin = origin();
+    let proxy = Breadbox::start(config(&origin));
+    proxy.get("/pages/dated");
+    let mut client = proxy.client();
+    let request = format!("GET /pages/dated HTTP/1.1\r\nHost: {}\r\nX-Long: {}\r\n\r\n", proxy.addr(), "x".repeat(300));
+    for byte in request.as_bytes() {
+        client.send_raw(&[*byte]).expect("a byte is sent");
+    }
+    assert!(client.response().expect("an answer").is_hit());
+}
+
+#[test]
+fn a_page_larger_than_what_the_system_takes_at_once_arrives_whole() {
+    // A client that reads nothing for a while gets all of it, and the next answer behind it.
+    let origin = Origin::start();
+    let body = "0123456789".repeat(600_000);
+    let served = body.clone();
+    origin.otherwise(move |x| x.answer(&Answer::html(served.clone())));
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]));
+    assert_eq!(proxy.get("/p").body.len(), body.len());
+    let mut client = proxy.client();
+    let twice = format!("GET /p HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.addr()).repeat(2);
+    client.send_raw(twice.as_bytes()).expect("the requests are sent");
+    for _ in 0..2 {
+        let response = client.response().expect("an answer");
+        assert!(response.is_hit() && response.text() == body);
+    }
+}
