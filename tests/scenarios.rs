@@ -53,6 +53,7 @@ mod scenarios {
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;
+    mod upgrade;
     mod vary;
     mod write_through;
 }

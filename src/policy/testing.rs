@@ -31,6 +31,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         },
         tracking: NamePatterns::new(["utm_*", "gclid"]),
         routes: routes.into_iter().map(Arc::new).collect(),
+        upgrade_sock: None,
+        files: vec![],
         warnings: vec![],
     }
 }
