@@ -15,6 +15,7 @@ use crate::front::{self, Connections, Door, LiveLimits};
 use crate::metrics::{Metrics, Phase};
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
+use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
 pub(super) use reload::{Reloader, Source};
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use upgrade::{Inherited, Program, Sockets, Successors};
 
@@ -40,6 +42,9 @@ const ADMIN_LIMITS: Limits = Limits {
     handshake_timeout: Duration::from_secs(10),
     max_handshakes: NonZeroUsize::MIN,
 };
+
+/// How long the start waits for sitemaps that are files.
+const FOR_LISTS: Duration = Duration::from_secs(5);
 
 /// Why serving ended before a signal came.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +150,10 @@ impl Server {
         metrics.observe_log(self.reloader.telemetry.dropped());
         let mut watch = self.reloader.watch(&config, self.options.watch)?;
         let mut listeners = Listeners::new(&engine, &sockets);
+        let (tell, lists) = oneshot::channel();
+        tokio::spawn(keep_lists(Arc::clone(&engine), tell));
+        // Nobody is let through because a file has not been read yet; one that takes long is waited for no longer.
+        let _ = tokio::time::timeout(FOR_LISTS, lists).await;
         if let Some(inherited) = inherited {
             let taking = tokio::task::spawn_blocking(move || inherited.take_over());
             taking.await.map_err(std::io::Error::other)??;

@@ -33,6 +33,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         routes: routes.into_iter().map(Arc::new).collect(),
         upgrade_sock: None,
         files: vec![],
+        error_page: ErrorPage::Builtin,
         warnings: vec![],
     }
 }
@@ -65,6 +66,8 @@ pub(crate) fn route(pattern: &str) -> Route {
         patterns: vec![pattern.into()],
         host: None,
         origin: OriginId(0),
+        paths: None,
+        error_page: None,
         cache: CacheMode::Isr,
         revalidate: Revalidate::FromHeaders { default: Duration::from_secs(60) },
         respect: Respect::default(),
