@@ -17,6 +17,7 @@ use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
+use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
 pub(super) use reload::{Reloader, Source};
 
@@ -82,6 +83,9 @@ pub(crate) enum ServerError {
         /// What went wrong.
         error: std::io::Error,
     },
+    /// Another process has the directory of the disk tier.
+    #[error(transparent)]
+    Locked(#[from] crate::store::Locked),
     /// Threads or signal handlers cannot be had.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -145,7 +149,9 @@ impl Server {
         let prepared = listeners::prepare(&config, &[], inherited.as_mut(), &sockets)?;
         let admin_socket = admin_socket(&config, inherited.as_mut(), &sockets)?;
         let metrics = Arc::new(Metrics::new(&config));
-        let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
+        let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
+        // The process that is taken over from keeps its disk until it has finished.
+        let engine = Engine::open(setup, if self.options.upgrade { OnLock::Wait } else { OnLock::Refuse })?;
         observe(&engine, &metrics);
         metrics.observe_log(self.reloader.telemetry.dropped());
         let mut watch = self.reloader.watch(&config, self.options.watch)?;
@@ -208,8 +214,11 @@ impl Server {
         metrics.health().enter(Phase::Stopping);
         sockets.clear();
         drop(successors);
+        engine.close_polls();
         listeners.stop().await;
         finish(&connections, engine.setup().config.shutdown_timeout, &mut signals).await;
+        // Nobody renders any more.
+        engine.close_store().await;
         admin.abort();
         tracing::info!("stopped");
         Ok(())
