@@ -63,5 +63,6 @@ mod scenarios {
     mod unsafe_methods;
     mod upgrade;
     mod vary;
+    mod warm;
     mod write_through;
 }

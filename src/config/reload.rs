@@ -38,6 +38,7 @@ impl Config {
             ("store.disk", disk(self), disk(next)),
             ("upgrade_sock", socket(self), socket(next)),
             ("threads", self.threads.to_string(), next.threads.to_string()),
+            ("compression.threads", self.encoders.threads.to_string(), next.encoders.threads.to_string()),
             ("admin.address", self.admin.address.to_string(), next.admin.address.to_string()),
         ];
         let differs = pairs.into_iter().filter(|(_, running, wanted)| running != wanted);
