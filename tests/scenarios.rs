@@ -62,6 +62,7 @@ mod scenarios {
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;
+    mod upgrade;
     mod vary;
     mod warm;
     mod write_through;
