@@ -1,6 +1,7 @@
 //! What `proxy.yaml` means: the validated configuration, in which every value is in range and every
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
+pub mod certificate;
 pub mod deploys;
 pub mod file;
 pub mod log;
@@ -10,6 +11,7 @@ pub mod route;
 pub mod template;
 pub mod units;
 
+pub use certificate::Certificate;
 pub use deploys::Deploys;
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
@@ -69,6 +71,17 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What a client may do before it is cut off.
     pub limits: Limits,
+    /// Its certificates, the default one first; empty where it speaks no TLS.
+    pub tls: Vec<Certificate>,
+    /// Whether a client may start with HTTP/2 without TLS (RFC 9113 §3.3). Default no.
+    pub h2c: bool,
+}
+
+impl Listener {
+    /// `https` where it speaks TLS.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls.is_empty() { Scheme::Http } else { Scheme::Https }
+    }
 }
 
 /// Bounds on a client's connection.
@@ -82,6 +95,12 @@ pub struct Limits {
     pub max_head: usize,
     /// Header fields of a request. Default 100, at most 256 (pingora's own bound).
     pub max_headers: usize,
+    /// Requests at once on an HTTP/2 connection. Default 100.
+    pub max_streams: u32,
+    /// For a TLS handshake, waiting for its turn included. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes at once; further ones wait. Default 1024.
+    pub max_handshakes: NonZeroUsize,
 }
 
 /// The admin listener: metrics and health.

@@ -7,6 +7,7 @@
 //! same renders.
 
 mod family;
+pub mod handshakes;
 pub mod health;
 mod observed;
 mod process;
@@ -18,14 +19,16 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, OriginId, PurgeMode, RouteId};
+use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
+use handshakes::Handshakes;
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
@@ -48,6 +51,9 @@ pub struct Metrics {
     health: Health,
     /// By listener.
     connections: Vec<IntGauge>,
+    /// By listener: what they are called.
+    listeners: Vec<String>,
+    handshakes: Handshakes,
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
@@ -72,7 +78,10 @@ pub struct Held(IntGauge);
 impl Metrics {
     /// The series of this configuration, all of them zero. It is generation 1.
     pub fn new(config: &Config) -> Metrics {
-        Metrics::with_names(&Names::of(config)).expect("the names of series are literals, valid and distinct")
+        let metrics =
+            Metrics::with_names(&Names::of(config)).expect("the names of series are literals, valid and distinct");
+        metrics.certificates(&config.listeners);
+        metrics
     }
 
     fn with_names(names: &Names) -> prometheus::Result<Metrics> {
@@ -91,6 +100,8 @@ impl Metrics {
             observed,
             health: Health::new(&names.origins),
             connections: names.listeners.iter().map(|name| connections.with_label_values(&[name])).collect(),
+            listeners: names.listeners.clone(),
+            handshakes: Handshakes::new(&registry)?,
             connections_total: counter(&registry, "breadbox_connections_total", "Connections accepted from clients.")?,
             invalidations: counter(
                 &registry,
@@ -145,6 +156,25 @@ impl Metrics {
     pub fn connection(&self, listener: usize) -> Held {
         self.connections_total.inc();
         Held::new(&self.connections[listener])
+    }
+
+    /// Counts a TLS handshake that was finished.
+    pub fn handshake(&self, version: TlsVersion, kind: HandshakeKind) {
+        self.handshakes.finished(version, kind);
+    }
+
+    /// Counts a TLS handshake that was not finished.
+    pub fn handshake_failed(&self, reason: HandshakeFailure) {
+        self.handshakes.failed(reason);
+    }
+
+    /// Takes note of the certificates that listeners have from now on.
+    pub fn certificates(&self, listeners: &[Listener]) {
+        for (name, listener) in self.listeners.iter().zip(listeners) {
+            if let Some(first) = listener.tls.iter().map(|certificate| certificate.expires).min() {
+                self.handshakes.expiry(name, first);
+            }
+        }
     }
 
     /// Counts a URI that an answer to an unsafe request invalidated (RFC 9111 §4.4).

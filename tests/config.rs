@@ -91,7 +91,7 @@ fn ten_mistakes_are_reported_at_once() {
         (4, "thread"),
         (5, "shutdown_timeout"),
         (6, "hosts[0]"),
-        (9, "listeners[0].tls"),
+        (9, "listeners[0].h2c"),
         (10, "admin.address"),
         (11, "store.memory"),
         (15, "routes[0].revalidate"),
@@ -196,7 +196,14 @@ fn every_key_of_the_file_and_its_listeners_and_origins_is_read() {
     assert_eq!((redact, *buffer), (&Redact::Named(NamePatterns::new(["ticket", "*_id"])), 64 << 10));
     let limits = &config.listeners[0].limits;
     assert_eq!((limits.head_timeout, limits.idle_timeout), (millis(1000), millis(2000)));
-    assert_eq!((limits.max_head, limits.max_headers), (32 << 10, 50));
+    assert_eq!((limits.max_head, limits.max_headers, limits.max_streams), (32 << 10, 50, 10));
+    let [plain, secure] = &config.listeners[..] else { panic!("{:?}", config.listeners) };
+    assert_eq!((plain.h2c, plain.scheme(), secure.h2c, secure.scheme()), (true, Scheme::Http, false, Scheme::Https));
+    assert_eq!((secure.limits.handshake_timeout, secure.limits.max_handshakes.get()), (millis(3000), 4));
+    let names: Vec<_> = secure.tls.iter().map(|certificate| &certificate.names[..]).collect();
+    assert_eq!(names[1], ["other.example.com".into(), "*.other.example.com".into()]);
+    assert!(secure.tls[0].is_for("site.example.com") && secure.tls[0].is_for("a.site.example.com"));
+    assert!(!secure.tls[0].is_for("a.b.site.example.com") && !secure.tls[0].is_for("example.com"));
     assert_eq!(config.admin.token.as_deref(), Some(SECRET));
     assert!(!format!("{config:?}").contains(SECRET));
     assert_eq!((config.store.memory, config.store.max_page), (64 << 20, 1_000_000));

@@ -21,6 +21,7 @@ mod scenarios {
     mod failures;
     mod harness_itself;
     mod hosts;
+    mod http2;
     mod interim;
     mod limits;
     mod logs;
@@ -46,6 +47,7 @@ mod scenarios {
     mod stale;
     mod streaming;
     mod tags;
+    mod tls;
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Limits, RouteId};
-use crate::front::{accept, bind, serve};
+use crate::front::{Door, accept, bind, receive};
 use crate::metrics::{Metrics, Phase, RenderResult};
 use crate::policy::testing;
 use crate::render::{Notices, Setup};
@@ -34,10 +34,15 @@ fn run(token: Option<&str>) -> Running {
         idle_timeout: Duration::from_secs(10),
         max_head: 1024,
         max_headers: 10,
+        max_streams: 100,
+        handshake_timeout: Duration::from_secs(10),
+        max_handshakes: std::num::NonZeroUsize::MIN,
     };
-    tokio::spawn(accept(socket, stopped.clone(), move |stream, _| {
-        let (app, limits, stopped) = (app.clone(), limits.clone(), stopped.clone());
-        tokio::spawn(async move { serve(&app, stream, &limits, &stopped).await });
+    let door = Arc::new(Door { tls: None, h2c: false, limits });
+    let counts = metrics.clone();
+    tokio::spawn(accept(socket, stopped.clone(), move |tcp, peer| {
+        let (app, door, counts, stopped) = (app.clone(), door.clone(), counts.clone(), stopped.clone());
+        tokio::spawn(async move { receive(&door, &app, tcp, peer, &counts, &stopped).await });
     }));
     Running { address, metrics, _stop: stop }
 }

@@ -3,7 +3,7 @@
 
 use crate::admin::AdminApp;
 use crate::config::{Config, Limits};
-use crate::front::{self, Connections, Proxy};
+use crate::front::{self, Connections, Door, Proxy, Tls};
 use crate::metrics::Metrics;
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
@@ -11,12 +11,13 @@ use crate::render::{Engine, Notices, Setup};
 use crate::store::popularity::HALF_LIFE;
 use crate::telemetry::Telemetry;
 use pingora::apps::HttpServerApp;
-use pingora::protocols::l4::stream::Stream;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -26,6 +27,9 @@ const ADMIN_LIMITS: Limits = Limits {
     idle_timeout: Duration::from_secs(60),
     max_head: 64 << 10,
     max_headers: 100,
+    max_streams: 100,
+    handshake_timeout: Duration::from_secs(10),
+    max_handshakes: NonZeroUsize::MIN,
 };
 
 /// Why serving ended before a signal came.
@@ -94,19 +98,20 @@ impl Server {
         let mut accepting = Vec::new();
         for (index, listener) in config.listeners.iter().enumerate() {
             let (socket, address) = bind(listener.address)?;
-            let proxy = front::proxy(&engine, listener.limits.clone());
+            let proxy = front::proxy(&engine, listener.scheme(), listener.limits.clone());
+            let door = Door { tls: Tls::of(listener)?, h2c: listener.h2c, limits: listener.limits.clone() };
             announce("public", address);
             proxies.push(Arc::clone(&proxy));
             let public = Public {
                 proxy,
-                limits: listener.limits.clone(),
+                door: Arc::new(door),
                 connections: Arc::clone(&connections),
                 metrics: Arc::clone(&metrics),
                 stopping: stopping.clone(),
                 index,
             };
             accepting
-                .push(tokio::spawn(front::accept(socket, stopping.clone(), move |stream, _| public.serve(stream))));
+                .push(tokio::spawn(front::accept(socket, stopping.clone(), move |tcp, peer| public.serve(tcp, peer))));
         }
         let (socket, address) = bind(config.admin.address)?;
         // Before anybody can hear of the admin listener, so that nobody is told that it still starts.
@@ -114,9 +119,12 @@ impl Server {
         announce("admin", address);
         let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
         let admin_stop = stopping.clone();
-        let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |stream, _| {
-            let (app, stopping) = (Arc::clone(&app), admin_stop.clone());
-            tokio::spawn(async move { front::serve(&app, stream, &ADMIN_LIMITS, &stopping).await });
+        let admin_metrics = Arc::clone(&metrics);
+        let door = Arc::new(Door { tls: None, h2c: false, limits: ADMIN_LIMITS });
+        let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |tcp, peer| {
+            let (app, door, metrics) = (Arc::clone(&app), Arc::clone(&door), Arc::clone(&admin_metrics));
+            let stopping = admin_stop.clone();
+            tokio::spawn(async move { front::receive(&door, &app, tcp, peer, &metrics, &stopping).await });
         }));
 
         let name = signals.stop().await;
@@ -177,7 +185,7 @@ fn observe(engine: &Arc<Engine>, metrics: &Metrics) {
 /// What a public listener needs to serve a connection.
 struct Public {
     proxy: Arc<HttpProxy<Proxy>>,
-    limits: Limits,
+    door: Arc<Door>,
     connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     stopping: ShutdownWatch,
@@ -185,14 +193,13 @@ struct Public {
 }
 
 impl Public {
-    fn serve(&self, stream: Stream) {
+    fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
         let open = self.connections.enter();
         let counted = self.metrics.connection(self.index);
-        let proxy = Arc::clone(&self.proxy);
-        let stopping = self.stopping.clone();
-        let limits = self.limits.clone();
+        let (proxy, door) = (Arc::clone(&self.proxy), Arc::clone(&self.door));
+        let (metrics, stopping) = (Arc::clone(&self.metrics), self.stopping.clone());
         tokio::spawn(async move {
-            front::serve(&proxy, stream, &limits, &stopping).await;
+            front::receive(&door, &proxy, tcp, peer, &metrics, &stopping).await;
             drop(counted);
             drop(open);
         });

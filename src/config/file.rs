@@ -2,10 +2,11 @@
 //!
 //! The text becomes a tree that knows its lines (`tree`); a cursor walks it (`cursor`) and reads
 //! each value with its bounds, noting what is wrong and going on; when all is read there is either a
-//! whole configuration or the list of mistakes. It reads the files that the configuration names (`ca`)
-//! and nothing else: no name is resolved and no socket opened.
+//! whole configuration or the list of mistakes. It reads the files that the configuration names (`ca`,
+//! `tls`) and nothing else: no name is resolved and no socket opened.
 
 mod arguments;
+mod certificates;
 mod cursor;
 mod deploys;
 mod env;
@@ -86,7 +87,7 @@ fn config(root: &At<'_>) -> Config {
     let hosts = hosts(&keys.key("hosts"));
     let tracking = tracking(&keys.key("tracking"));
     let origins = origins::origins(&keys);
-    let (listeners, admin) = listeners::listeners(&keys.key("listeners"), &keys.key("admin"));
+    let (listeners, admin) = listeners::listeners(&keys.key("listeners"), &keys.key("admin"), hosts.as_deref());
     // A host with a mistake is not among `hosts`; a route that names it has no mistake of its own.
     let all_read = |hosts: &&[Box<str>]| hosts.len() == keys.key("hosts").items().len();
     let known = routes::Known { origins: &origins, hosts: hosts.as_deref().filter(all_read), tracking: &tracking };

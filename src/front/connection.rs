@@ -5,12 +5,11 @@ use crate::config::Limits;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::l4::stream::Stream as Transport;
 use pingora::server::ShutdownWatch;
 use std::sync::Arc;
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.
-pub(crate) async fn serve<A>(app: &Arc<A>, transport: Transport, limits: &Limits, stopping: &ShutdownWatch)
+pub(super) async fn serve<A>(app: &Arc<A>, transport: Stream, limits: &Limits, stopping: &ShutdownWatch)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {

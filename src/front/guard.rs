@@ -7,10 +7,9 @@ use super::head_date;
 use async_trait::async_trait;
 use http::HeaderValue;
 use parking_lot::Mutex;
-use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, GetTimingDigest, SocketDigest, TimingDigest};
-use pingora::protocols::{Peek, Shutdown, Ssl, UniqueID, UniqueIDType};
+use pingora::protocols::{Peek, Shutdown, Ssl, Stream, UniqueID, UniqueIDType};
 use pingora::proxy::Session;
 use std::io;
 use std::pin::Pin;
@@ -237,7 +236,7 @@ impl Shutdown for Guarded {
     async fn shutdown(&mut self) {
         // A client that has gone cannot be told; the connection ends either way.
         let _ = self.flush().await;
-        Shutdown::shutdown(&mut self.inner).await;
+        Shutdown::shutdown(&mut *self.inner).await;
     }
 }
 

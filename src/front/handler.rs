@@ -3,6 +3,7 @@
 use super::bypass;
 use super::guard::Guarded;
 use super::head_check;
+use super::head_http2;
 use super::head_update::ForwardedHead;
 use super::lookup::{Lookup, Next};
 use super::purge;
@@ -41,12 +42,12 @@ pub(crate) struct Proxy {
     pub(super) scheme: Scheme,
 }
 
-/// A pingora proxy with these limits.
-pub(crate) fn proxy(engine: &Arc<Engine>, limits: Limits) -> Arc<HttpProxy<Proxy>> {
+/// A pingora proxy for a listener of this scheme with these limits.
+pub(crate) fn proxy(engine: &Arc<Engine>, scheme: Scheme, limits: Limits) -> Arc<HttpProxy<Proxy>> {
     let servers = engine.setup().config.origins.iter().map(|origin| origin.servers.len()).max().unwrap_or(1);
     // Every server once, and once more where a reused connection had died.
     let conf = ServerConf { max_retries: servers + 1, ..ServerConf::default() };
-    let proxy = Proxy { engine: Arc::clone(engine), limits, scheme: Scheme::Http };
+    let proxy = Proxy { engine: Arc::clone(engine), limits, scheme };
     Arc::new(http_proxy(&Arc::new(conf), proxy))
 }
 
@@ -232,7 +233,9 @@ impl Proxy {
     }
 
     fn check_head(&self, session: &Session) -> Result<(), head_check::BadHead> {
-        let Some(http1) = session.as_http1() else { return Ok(()) };
+        let Some(http1) = session.as_http1() else {
+            return head_check::check_count(&session.req_header().headers, &self.limits);
+        };
         if Guarded::of(session).is_some_and(|guarded| guarded.phase().has_odd_request_line()) {
             return Err(head_check::ODD_REQUEST_LINE);
         }
@@ -257,6 +260,9 @@ impl ProxyHttp for Proxy {
             ctx.id = sent;
         }
         session.set_write_timeout(Some(WRITE_TIMEOUT));
+        if session.is_http2() {
+            head_http2::settle(session.req_header_mut())?;
+        }
         if let Some(guarded) = Guarded::of(session) {
             guarded.phase().open();
         }

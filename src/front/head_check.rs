@@ -38,6 +38,17 @@ pub(super) fn check(raw: &[u8], version: Version, headers: &HeaderMap, limits: &
     check_framing(raw)
 }
 
+/// Checks what is left to check of an HTTP/2 head: its size was when it was read.
+///
+/// # Errors
+/// [`BadHead`] says why the request must not be served.
+pub(super) fn check_count(headers: &HeaderMap, limits: &Limits) -> Result<(), BadHead> {
+    if headers.len() > limits.max_headers {
+        return Err(BadHead { status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, reason: "too many fields" });
+    }
+    Ok(())
+}
+
 fn check_lines(raw: &[u8]) -> Result<(), BadHead> {
     let first_end = memchr::memchr(b'\n', raw).unwrap_or(raw.len());
     let request_line = &raw[..first_end];
@@ -95,6 +106,9 @@ mod tests {
             idle_timeout: Duration::from_secs(60),
             max_head: 1024,
             max_headers: 3,
+            max_streams: 100,
+            handshake_timeout: Duration::from_secs(10),
+            max_handshakes: std::num::NonZeroUsize::MIN,
         }
     }
 

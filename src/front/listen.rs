@@ -79,14 +79,18 @@ impl Drop for OpenConnection {
 }
 
 /// Takes connections until `stop` says so; then the socket is closed.
-pub(crate) async fn accept(listener: TcpListener, mut stop: watch::Receiver<bool>, serve: impl Fn(Stream, SocketAddr)) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    mut stop: watch::Receiver<bool>,
+    serve: impl Fn(TcpStream, SocketAddr),
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok((stream, peer)) => serve(transport(stream, peer), peer),
+            Ok((stream, peer)) => serve(stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -95,12 +99,16 @@ pub(crate) async fn accept(listener: TcpListener, mut stop: watch::Receiver<bool
     }
 }
 
-/// The connection as pingora wants it.
-fn transport(stream: TcpStream, peer: SocketAddr) -> Stream {
-    let mut stream = Stream::from(stream);
-    if let Err(error) = stream.set_nodelay() {
+/// What is written is sent, however little it is.
+pub(super) fn send_at_once(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
+}
+
+/// A plain connection as pingora wants it.
+pub(super) fn transport(stream: TcpStream, peer: SocketAddr) -> Stream {
+    let mut stream = Stream::from(stream);
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
     // The cell is new, so it is empty.
     let _ = digest.peer_addr.set(Some(peer.into()));

@@ -1,5 +1,6 @@
 //! Where Breadbox listens: `listeners` and `admin`, and that no two of them want the same socket.
 
+use super::certificates;
 use super::cursor::At;
 use super::mistake::Wrong;
 use super::schema;
@@ -16,33 +17,39 @@ const MAX_TOKEN: usize = 1024;
 
 /// The listeners, at least one, and the admin listener. What stands in the file is measured against
 /// the defaults, not the other way round: a mistake should have a line.
-pub(super) fn listeners(listeners: &At<'_>, admin: &At<'_>) -> (Vec<Listener>, Admin) {
+pub(super) fn listeners(listeners: &At<'_>, admin: &At<'_>, hosts: Option<&[Box<str>]>) -> (Vec<Listener>, Admin) {
     let mut taken: Vec<Taken> = Vec::new();
     if admin.is_set() {
-        let read = public(listeners, &mut taken);
+        let read = public(listeners, hosts, &mut taken);
         return (read, self::admin(admin, &mut taken));
     }
     let admin = self::admin(admin, &mut taken);
-    (public(listeners, &mut taken), admin)
+    (public(listeners, hosts, &mut taken), admin)
 }
 
-fn public(listeners: &At<'_>, taken: &mut Vec<Taken>) -> Vec<Listener> {
+fn public(listeners: &At<'_>, hosts: Option<&[Box<str>]>, taken: &mut Vec<Taken>) -> Vec<Listener> {
     if !listeners.is_set() {
         claim(taken, listeners, LISTENER);
-        return vec![Listener { address: LISTENER, limits: limits(listeners) }];
+        return vec![Listener { address: LISTENER, limits: limits(listeners), tls: Vec::new(), h2c: false }];
     }
     let items = listeners.items();
     if items.is_empty() {
         listeners.wrong("is empty", format!("write at least one, or take it out for {LISTENER}"));
     }
-    items.iter().map(|at| listener(at, taken)).collect()
+    items.iter().map(|at| listener(at, hosts, taken)).collect()
 }
 
-fn listener(at: &At<'_>, taken: &mut Vec<Taken>) -> Listener {
+fn listener(at: &At<'_>, hosts: Option<&[Box<str>]>, taken: &mut Vec<Taken>) -> Listener {
     let keys = at.section(&schema::LISTENER);
     let address_at = keys.key("address");
     let address = claimed(taken, &address_at, LISTENER);
-    Listener { address, limits: limits(&keys.key("limits")) }
+    let tls = certificates::certificates(&keys.key("tls"), hosts);
+    let h2c = keys.key("h2c").flag(false);
+    if h2c && keys.key("tls").is_set() {
+        let remedy = "take it out; with tls, HTTP/2 is offered to every client";
+        keys.key("h2c").wrong("is HTTP/2 without TLS, and this listener has tls", remedy);
+    }
+    Listener { address, limits: limits(&keys.key("limits")), tls, h2c }
 }
 
 /// A socket that is spoken for, and the line that says so; 0 for a default.
@@ -84,6 +91,9 @@ fn limits(at: &At<'_>) -> Limits {
         idle_timeout: keys.key("idle_timeout").timeout(Duration::from_secs(60)),
         max_head: keys.key("max_head").size(64 << 10, 1 << 10..=1 << 20),
         max_headers: keys.key("max_headers").count(100, 1..=256),
+        max_streams: u32::try_from(keys.key("max_streams").count(100, 1..=65_535)).unwrap_or(u32::MAX),
+        handshake_timeout: keys.key("handshake_timeout").timeout(Duration::from_secs(10)),
+        max_handshakes: keys.key("max_handshakes").positive(1024, 65_535),
     }
 }
 

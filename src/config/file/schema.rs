@@ -41,11 +41,22 @@ pub(super) const LOG: Section =
     Section { path: "log", keys: &["level", "format", "access", "redact", "buffer"], later: &[] };
 
 pub(super) const LISTENER: Section =
-    Section { path: "listeners[]", keys: &["address", "limits"], later: &["tls", "h2c"] };
+    Section { path: "listeners[]", keys: &["address", "limits", "tls", "h2c"], later: &[] };
+
+/// An entry of a list that is empty by default, so it is not among the keys that have defaults.
+pub(super) const CERTIFICATE: Section = Section { path: "listeners[].tls", keys: &["certificate", "key"], later: &[] };
 
 pub(super) const LIMITS: Section = Section {
     path: "listeners[].limits",
-    keys: &["head_timeout", "idle_timeout", "max_head", "max_headers"],
+    keys: &[
+        "head_timeout",
+        "idle_timeout",
+        "max_head",
+        "max_headers",
+        "max_streams",
+        "handshake_timeout",
+        "max_handshakes",
+    ],
     later: &[],
 };
 

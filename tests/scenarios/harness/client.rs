@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use super::cache_status::CacheStatus;
-use super::wire::{Framing, Head, Wire};
+use super::wire::{Duplex, Framing, Head, Wire};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -153,6 +153,11 @@ impl Client {
         let stream = TcpStream::connect_timeout(&server, PATIENCE).unwrap_or_else(|e| panic!("connect: {e}"));
         let _ = stream.set_nodelay(true);
         stream.set_write_timeout(Some(2 * PATIENCE)).expect("a timeout above zero can be set");
+        Client::over(stream, server)
+    }
+
+    /// On a connection that there is already; one that the server has closed is not replaced.
+    pub(crate) fn over(stream: impl Duplex + 'static, server: SocketAddr) -> Self {
         let wire = Wire::new(stream);
         wire.read_timeout(2 * PATIENCE);
         Client { wire, server, closed: false, framing: None, asked_head: false, informational: Vec::new() }

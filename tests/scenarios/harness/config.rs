@@ -12,6 +12,7 @@ pub(crate) struct Config {
     store: Vec<String>,
     routes: String,
     listeners: usize,
+    listener: Vec<String>,
 }
 
 impl Config {
@@ -25,6 +26,7 @@ impl Config {
             store: Vec::new(),
             routes: String::new(),
             listeners: 1,
+            listener: Vec::new(),
         }
     }
 
@@ -77,6 +79,12 @@ impl Config {
         self
     }
 
+    /// A key of every public listener (`"h2c: true"`).
+    pub(crate) fn listener(mut self, key: &str) -> Self {
+        self.listener.push(key.to_owned());
+        self
+    }
+
     /// This many public listeners.
     pub(crate) fn listeners(mut self, n: usize) -> Self {
         self.listeners = n;
@@ -88,7 +96,8 @@ impl From<Config> for String {
     fn from(config: Config) -> String {
         let mut yaml: String = config.top.iter().map(|key| format!("{key}\n")).collect();
         yaml += "listeners:\n";
-        yaml += &"  - address: 127.0.0.1:0\n".repeat(config.listeners);
+        let listener = format!("  - address: 127.0.0.1:0\n{}", section("  ", &config.listener));
+        yaml += &listener.repeat(config.listeners);
         yaml += "admin:\n  address: 127.0.0.1:0\n";
         yaml += &section("", &config.admin);
         let servers: Vec<_> = config.servers.iter().map(|url| format!("{url:?}")).collect();

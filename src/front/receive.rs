@@ -1,0 +1,73 @@
+//! A client's connection from the socket to the protocol: TLS where the listener speaks it, and which
+//! HTTP comes out. Who serves the requests does not know how their connection was made.
+
+use super::connection;
+use super::http2;
+use super::listen;
+use super::tls::{Protocol, Tls};
+use crate::config::Limits;
+use crate::metrics::Metrics;
+use pingora::apps::HttpServerApp;
+use pingora::protocols::Stream;
+use pingora::server::ShutdownWatch;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+/// How HTTP/2 begins (RFC 9113 §3.4); no request of HTTP/1 does.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the connections of one listener are.
+pub(crate) struct Door {
+    /// What speaks TLS, if the listener does.
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Whether HTTP/2 is taken without TLS.
+    pub(crate) h2c: bool,
+    /// What a client may do.
+    pub(crate) limits: Limits,
+}
+
+/// Serves a client from its first byte to the end of its connection.
+pub(crate) async fn receive<A>(
+    door: &Door,
+    app: &Arc<A>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+    metrics: &Metrics,
+    stopping: &ShutdownWatch,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    listen::send_at_once(&tcp);
+    let received = match &door.tls {
+        Some(tls) => tls.accept(tcp, peer, metrics).await,
+        None if door.h2c => detect(tcp, peer, &door.limits).await,
+        None => Some((Box::new(listen::transport(tcp, peer)) as Stream, Protocol::Http1)),
+    };
+    match received {
+        Some((stream, Protocol::Http1)) => connection::serve(app, stream, &door.limits, stopping).await,
+        Some((stream, Protocol::Http2)) => http2::serve(app, stream, &door.limits, stopping).await,
+        None => {}
+    }
+}
+
+/// Reads until the first bytes tell the two protocols apart, and puts them back.
+async fn detect(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Option<(Stream, Protocol)> {
+    let mut transport = listen::transport(tcp, peer);
+    let mut first = [0; PREFACE.len()];
+    let mut read = 0;
+    let reading = async {
+        while read < first.len() && first[..read] == PREFACE[..read] {
+            match transport.read(&mut first[read..]).await {
+                Ok(0) | Err(_) => return None,
+                Ok(more) => read += more,
+            }
+        }
+        Some(())
+    };
+    tokio::time::timeout(limits.head_timeout, reading).await.ok()??;
+    let protocol = if first == *PREFACE { Protocol::Http2 } else { Protocol::Http1 };
+    transport.rewind(&first[..read]);
+    Some((Box::new(transport), protocol))
+}
