@@ -16,6 +16,7 @@ RUN mkdir src \
     && cargo build --release --locked \
     && rm -r src
 
+COPY config/fallback config/fallback
 COPY src src
 # Cargo goes by times, and the files of a checkout may be older than that empty build.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked

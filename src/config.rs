@@ -3,8 +3,10 @@
 
 pub mod certificate;
 pub mod deploys;
+pub mod error_page;
 pub mod file;
 pub mod log;
+pub mod paths;
 pub mod pattern;
 pub mod purging;
 pub mod reload;
@@ -14,8 +16,10 @@ pub mod units;
 
 pub use certificate::Certificate;
 pub use deploys::Deploys;
+pub use error_page::ErrorPage;
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
+pub use paths::{Paths, Sitemap, SitemapSource};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
@@ -59,6 +63,8 @@ pub struct Config {
     pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
+    /// What is shown where a render failed and the route names no page of its own. Default: the one shipped.
+    pub error_page: ErrorPage,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.
     pub routes: Vec<Arc<Route>>,
     /// What is legal but probably not meant; logged at start and shown by `check`.

@@ -9,6 +9,7 @@
 mod family;
 pub mod handshakes;
 pub mod health;
+mod lists;
 mod observed;
 mod process;
 mod purges;
@@ -25,10 +26,10 @@ pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
+use crate::config::{Config, Listener, OriginId, RouteId};
 use crate::policy::outcome::Outcome;
-use crate::policy::purge;
 use handshakes::Handshakes;
+use lists::{Listed, Lists};
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -55,6 +56,7 @@ pub struct Metrics {
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
+    lists: Lists,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
     /// Taken, refused.
@@ -68,6 +70,7 @@ struct Names {
     route_origins: Vec<OriginId>,
     origins: Vec<Arc<str>>,
     listeners: Vec<String>,
+    listed: Vec<Listed>,
     threads: usize,
 }
 
@@ -105,6 +108,7 @@ impl Metrics {
             connections_total: self.connections_total.clone(),
             invalidations: self.invalidations.clone(),
             purges: self.purges.clone(),
+            lists: self.lists.next(&names.listed),
             config_generation: self.config_generation.clone(),
             config_last_reload: self.config_last_reload.clone(),
             config_reloads: self.config_reloads.clone(),
@@ -116,6 +120,7 @@ impl Metrics {
     pub fn supersede(&self, before: &Metrics) {
         self.requests.show();
         self.renders.forget(&before.names, &self.names);
+        self.lists.forget(&before.names.listed, &self.names.listed);
         for listener in before.names.listeners.iter().filter(|name| !self.names.listeners.contains(name)) {
             // What is not there need not be taken out.
             let _ = self.open_connections.remove_label_values(&[listener]);
@@ -147,6 +152,7 @@ impl Metrics {
                 "URIs invalidated by answers to unsafe requests.",
             )?,
             purges: Purges::new(&registry)?,
+            lists: Lists::new(&names.listed, &registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -224,34 +230,9 @@ impl Metrics {
         self.invalidations.inc();
     }
 
-    /// Counts a rule that somebody purged by.
-    pub fn purged(&self, kind: purge::Kind, mode: PurgeMode) {
-        self.purges.purged(kind, mode);
-    }
-
-    /// Counts a purged page that is rendered again although nobody asked for it.
-    pub fn refreshed_purged(&self) {
-        self.purges.refreshed();
-    }
-
     /// How many configurations were taken.
     pub fn generation(&self) -> i64 {
         self.config_generation.get()
-    }
-
-    /// Counts a build of the origin that was announced.
-    pub fn deployed(&self) {
-        self.purges.deployed();
-    }
-
-    /// Counts a page of an earlier build that is rendered again although nobody asked for it.
-    pub fn refreshed_deployed(&self) {
-        self.purges.refreshed_deployed();
-    }
-
-    /// Counts an asset that is fetched because a page links it.
-    pub fn fetched_asset(&self) {
-        self.purges.fetched_asset();
     }
 
     /// Counts a configuration that was taken.
@@ -307,6 +288,7 @@ impl Metrics {
             route_origins: vec![OriginId(0)],
             origins: vec!["web".into()],
             listeners: vec!["127.0.0.1:0".into()],
+            listed: Vec::new(),
             threads: 1,
         };
         Metrics::with_names(names).expect("the names are distinct")
@@ -326,6 +308,7 @@ impl Names {
             route_origins: config.routes.iter().map(|route| route.origin).collect(),
             origins: config.origins.iter().map(|origin| origin.name.clone()).collect(),
             listeners: listener_names(config.listeners.iter().map(|listener| listener.address)),
+            listed: Listed::all(config),
             threads: config.threads.get(),
         }
     }

@@ -18,6 +18,7 @@ mod page;
 pub(crate) mod purged;
 mod run;
 pub mod scheduler;
+pub(crate) mod sitemaps;
 
 pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
@@ -144,7 +145,8 @@ impl Setup {
     /// # Errors
     /// When two routes take the same paths.
     pub fn next(&self, config: Arc<Config>, notices: Notices) -> Result<Self, RouteError> {
-        let routes = RouteTable::new(&config)?;
+        let mut routes = RouteTable::new(&config)?;
+        routes.inherit(&config, &self.routes, &self.config);
         let known = |origin: &Origin| self.config.origins.iter().position(|other| other.name == origin.name);
         let state = |origin: &Arc<Origin>| match known(origin) {
             Some(at) => self.origins[at].next(&self.config.origins[at], origin),

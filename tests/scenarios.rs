@@ -17,6 +17,7 @@ mod scenarios {
     mod deploys;
     mod disconnect;
     mod draft;
+    mod error_pages;
     mod explain;
     mod failures;
     mod harness_itself;
@@ -24,6 +25,7 @@ mod scenarios {
     mod http2;
     mod interim;
     mod limits;
+    mod lists;
     mod logs;
     mod memory;
     mod origin_down;
@@ -45,6 +47,7 @@ mod scenarios {
     mod servers;
     mod serving;
     mod shutdown;
+    mod sitemaps;
     mod smuggling;
     mod stale;
     mod streaming;

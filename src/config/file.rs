@@ -16,6 +16,8 @@ mod log;
 mod mistake;
 mod names;
 mod origins;
+mod pages;
+mod paths;
 mod patterns;
 mod purging;
 mod routes;
@@ -105,6 +107,7 @@ fn config(root: &At<'_>) -> Config {
         deploys: deploys::deploys(&keys),
         log: log::log(&keys.key("log")),
         tracking,
+        error_page: pages::error_page(&keys.key("error_page")).unwrap_or_default(),
         routes,
         warnings: Vec::new(),
     }

@@ -1,6 +1,6 @@
 //! One route of `proxy.yaml`: which paths it takes and by which rules their pages are kept.
 
-use super::{Invalidation, NamePatterns, OriginId, Template};
+use super::{ErrorPage, Invalidation, NamePatterns, OriginId, Paths, Template};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,11 @@ pub struct Route {
     pub host: Option<Box<str>>,
     /// Who renders its pages.
     pub origin: OriginId,
+    /// Which of its paths exist; `None`: any may.
+    pub paths: Option<Paths>,
+    /// What is shown where a render failed, also instead of what the origin itself said then; `None`: what
+    /// the file says for all, and the origin's own answers as they came.
+    pub error_page: Option<ErrorPage>,
     /// Who decides what is kept.
     pub cache: CacheMode,
     /// Where lifetimes come from (`isr`, `static`).

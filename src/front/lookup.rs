@@ -14,6 +14,7 @@ use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
 use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
+use crate::render::backoff::retry_after;
 use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
@@ -205,6 +206,9 @@ impl<'a> Lookup<'a> {
                 if let Some(page) = stale.filter(|_| head.has_failed()) {
                     return self.serve(session, ctx, &page, Served::StaleHit).await.map(Some);
                 }
+                if self.route.error_page.is_some() && head.gives_way_to_an_error_page() {
+                    return self.give_way(session, ctx, &head).await.map(Some);
+                }
                 self.read_along(session, ctx, &mut waiter, &head).await
             }
             Told::AskYourself(why) => self.forward_in_turn(session, ctx, why).await.map(Some),
@@ -291,6 +295,15 @@ impl<'a> Lookup<'a> {
         why: Forwarded,
     ) -> pingora::Result<Next> {
         self.fail(session, ctx, failure.status, failure.retry_after, failure.reason, why).await
+    }
+
+    /// The route has a page of its own for what the origin refused; the status stays.
+    async fn give_way(&self, session: &mut Session, ctx: &mut Ctx, head: &Head) -> pingora::Result<Next> {
+        ctx.outcome.served = Served::Failed;
+        ctx.outcome.detail = Some("error-page");
+        let wait = retry_after(&head.fields, ctx.now).or_else(|| head.has_failed().then_some(Duration::from_secs(1)));
+        respond::error(session, ctx, head.status, wait).await?;
+        Ok(Next::Answered)
     }
 
     async fn fail(

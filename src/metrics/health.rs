@@ -3,6 +3,7 @@
 
 use crate::config::OriginId;
 use crate::metrics::result::OriginVerdict;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub struct Health {
 struct Process {
     phase: AtomicU8,
     reload_refused: AtomicBool,
+    /// What is wrong with sitemaps, a sentence each.
+    list_troubles: Mutex<Vec<String>>,
     since: Instant,
 }
 
@@ -47,6 +50,7 @@ impl Health {
         let process = Arc::new(Process {
             phase: AtomicU8::new(Phase::Starting as u8),
             reload_refused: AtomicBool::new(false),
+            list_troubles: Mutex::default(),
             since: Instant::now(),
         });
         Health { process, origins: origins.iter().map(|name| (name.clone(), Arc::default())).collect() }
@@ -88,6 +92,11 @@ impl Health {
         self.origins.iter().filter_map(failing).collect()
     }
 
+    /// Says what is wrong with the sitemaps of routes, in place of what was said before.
+    pub fn set_list_troubles(&self, troubles: Vec<String>) {
+        *self.process.list_troubles.lock() = troubles;
+    }
+
     pub(super) fn set_reload_refused(&self, refused: bool) {
         self.process.reload_refused.store(refused, Relaxed);
     }
@@ -122,7 +131,8 @@ impl Health {
             .reload_refused
             .load(Relaxed)
             .then(|| "the last reload of the configuration was refused".into());
-        self.origins.iter().filter_map(failing).chain(reload).collect()
+        let lists = self.process.list_troubles.lock().clone();
+        self.origins.iter().filter_map(failing).chain(reload).chain(lists).collect()
     }
 }
 

@@ -13,6 +13,7 @@ fn metrics() -> Metrics {
         route_origins: vec![OriginId(0), OriginId(1), OriginId(0)],
         origins: vec!["web".into(), "shop".into()],
         listeners: listener_names(["0.0.0.0:8080", "127.0.0.1:0", "127.0.0.1:0"].iter().map(|a| a.parse().unwrap())),
+        listed: Vec::new(),
         threads: 2,
     };
     Metrics::with_names(names).unwrap()

@@ -20,11 +20,13 @@ pub enum Served {
     Failed,
     /// By a refusal of ours: a malformed request, a host not served, `only-if-cached` without a page.
     Refused,
+    /// By a 404 of ours: the list of the route does not have the path.
+    NotFound,
 }
 
 impl Served {
     /// Every value, for metrics that exist before they happen.
-    pub const ALL: [Served; 7] = [
+    pub const ALL: [Served; 8] = [
         Served::Hit,
         Served::StaleHit,
         Served::Miss,
@@ -32,6 +34,7 @@ impl Served {
         Served::Bypass,
         Served::Failed,
         Served::Refused,
+        Served::NotFound,
     ];
 
     /// The label value.
@@ -44,6 +47,7 @@ impl Served {
             Served::Bypass => "bypass",
             Served::Failed => "failed",
             Served::Refused => "refused",
+            Served::NotFound => "not-found",
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) fn route(cache: CacheMode) -> Route {
         patterns: vec!["/".into()],
         host: None,
         origin: OriginId(0),
+        paths: None,
+        error_page: None,
         cache,
         revalidate,
         respect: Respect::default(),

@@ -31,6 +31,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         },
         tracking: NamePatterns::new(["utm_*", "gclid"]),
         routes: routes.into_iter().map(Arc::new).collect(),
+        error_page: ErrorPage::Builtin,
         warnings: vec![],
     }
 }
@@ -63,6 +64,8 @@ pub(crate) fn route(pattern: &str) -> Route {
         patterns: vec![pattern.into()],
         host: None,
         origin: OriginId(0),
+        paths: None,
+        error_page: None,
         cache: CacheMode::Isr,
         revalidate: Revalidate::FromHeaders { default: Duration::from_secs(60) },
         respect: Respect::default(),

@@ -5,10 +5,10 @@
 const POLL = 2000;
 const KEEP = 150; // samples: five minutes
 const ENOUGH = 20; // requests that make a window say something
-const OUTCOMES = ["hit", "stale", "fallback", "miss", "bypass", "failed", "refused"];
+const OUTCOMES = ["hit", "stale", "fallback", "miss", "bypass", "failed", "refused", "not-found"];
 const WORDS = {
   hit: "fresh from the store", stale: "stale from the store", fallback: "fallback page", miss: "waited for a render",
-  bypass: "bypass", failed: "error page", refused: "refused",
+  bypass: "bypass", failed: "error page", refused: "refused", "not-found": "not in a list",
 };
 const GOOD = ["good", "not_modified", "not_found", "redirect", "uncacheable", "oversize", "client_error", "unexpected"];
 const BAD = ["server_error", "timeout", "connect", "truncated", "garbled"];

@@ -7,7 +7,7 @@ mod rules;
 use super::cursor::{At, Keys, Shape};
 use super::mistake::Wrong;
 use super::patterns::{Pattern, pattern};
-use super::{hosts, purging, schema};
+use super::{hosts, pages, paths, purging, schema};
 use crate::config::{CacheMode, NamePatterns, Origin, OriginId, Route};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ const MODES: [(&str, CacheMode); 4] =
     [("off", CacheMode::Off), ("static", CacheMode::Static), ("isr", CacheMode::Isr), ("headers", CacheMode::Headers)];
 
 /// Keys of every route, whatever is kept.
-const ALWAYS: &[&str] = &["match", "host", "origin", "cache", "invalidate"];
+const ALWAYS: &[&str] = &["match", "host", "origin", "cache", "invalidate", "paths", "error_page"];
 
 /// Keys that `cache: headers` shares with `isr` and `static`.
 const SHARED: &[&str] =
@@ -57,11 +57,14 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
     let tags = purging::tags(&keys.key("tags"), mode, &patterns);
     let invalidate = purging::invalidate(&keys.key("invalidate"), &patterns);
     rules::fallback(&keys.key("fallback"));
+    let paths = paths::paths(&keys.key("paths"), &patterns);
     Route {
         name: format!("{}{first}", host.as_deref().unwrap_or_default()).into(),
         patterns: patterns.into_iter().map(|pattern| pattern.text).collect(),
         host,
         origin: origin(&keys.key("origin"), known),
+        paths,
+        error_page: pages::error_page(&keys.key("error_page")),
         cache: mode,
         revalidate: lifetime.revalidate,
         respect: lifetime.respect,

@@ -33,8 +33,9 @@ pub(super) const FILE: Section = Section {
         "deploy_refresh",
         "immutable_assets",
         "log",
+        "error_page",
     ],
-    later: &["error_page", "compression", "warm"],
+    later: &["compression", "warm"],
 };
 
 pub(super) const LOG: Section =
@@ -107,8 +108,10 @@ pub(super) const ROUTE: Section = Section {
         "heuristic_max",
         "fallback",
         "invalidate",
+        "paths",
+        "error_page",
     ],
-    later: &["paths", "error_page", "compression", "warm"],
+    later: &["compression", "warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -127,6 +130,10 @@ pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["heade
 /// An entry of a list that is empty by default, so it is not among the keys that have defaults.
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
+
+/// As above: a route has no list by default.
+pub(super) const PATHS: Section =
+    Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
 const ALL: [&Section; 14] = [
     &FILE,

@@ -30,6 +30,13 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Whether an error page of the route's stands for it: what the origin refused, or failed at. A
+    /// challenge does not count, because its fields are what the client needs.
+    pub(crate) fn gives_way_to_an_error_page(&self) -> bool {
+        let challenges = [StatusCode::UNAUTHORIZED, StatusCode::PROXY_AUTHENTICATION_REQUIRED].contains(&self.status);
+        self.has_failed() || (self.kind == HeadKind::Refusal && !challenges)
+    }
+
     /// Whether the origin said that it cannot: a waiter with a stale page serves that.
     pub(crate) fn has_failed(&self) -> bool {
         let refused = matches!(self.kind, HeadKind::Refusal | HeadKind::Private);
