@@ -17,4 +17,6 @@ mod browser {
 
     mod chromium_itself;
     mod dashboard;
+    mod swap;
+    mod tabs;
 }

@@ -20,21 +20,21 @@ const MEMBERS: &str = "path, prefix, tag, host, all and mode";
 const LOGGED: usize = 5;
 
 /// Purges what a JSON document names.
-pub(super) fn purge(body: &[u8], engine: &Engine) -> Answer {
+pub(super) async fn purge(body: &[u8], engine: &Engine) -> Answer {
     match read(body, &engine.setup()) {
-        Ok((rules, mode)) => accepted(&rules, mode, engine.purge(&rules, mode)),
+        Ok((rules, mode)) => carry_out(&rules, mode, engine).await,
         Err(why) => Answer::bad(&why),
     }
 }
 
 /// Purges what publishing software names in a request of its own kind.
-pub(super) fn foreign(request: &Request<'_>, engine: &Engine) -> Answer {
+pub(super) async fn foreign(request: &Request<'_>, engine: &Engine) -> Answer {
     let setup = engine.setup();
     // Somebody who asks this listener by its address means every host.
     let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_of_a_site(host));
     let read = foreign::read(&setup.config, &setup.routes, request.method, request.target, host, request.headers);
     match read {
-        Ok(purge) => accepted(&purge.rules, purge.mode, engine.purge(&purge.rules, purge.mode)),
+        Ok(purge) => carry_out(&purge.rules, purge.mode, engine).await,
         Err(why) => Answer::bad(&format!("what is to be purged {why}")),
     }
 }
@@ -45,9 +45,23 @@ fn is_of_a_site(host: &str) -> bool {
     name.parse::<IpAddr>().is_err() && !name.eq_ignore_ascii_case("localhost")
 }
 
-fn accepted(rules: &[Rule], mode: PurgeMode, sequence: PurgeSeq) -> Answer {
-    tracing::info!(what = shown(rules), rules = rules.len(), mode = mode.as_str(), sequence = sequence.0, "purged");
-    Answer::json(&document(rules, mode, sequence))
+async fn carry_out(rules: &[Rule], mode: PurgeMode, engine: &Engine) -> Answer {
+    match engine.purge(rules, mode).await {
+        Ok(sequence) => {
+            tracing::info!(
+                what = shown(rules),
+                rules = rules.len(),
+                mode = mode.as_str(),
+                sequence = sequence.0,
+                "purged"
+            );
+            Answer::json(&document(rules, mode, sequence))
+        }
+        Err(why) => {
+            tracing::error!(what = shown(rules), rules = rules.len(), mode = mode.as_str(), "purged, but {why}");
+            Answer::unavailable(&format!("the purge is not safe: {why}"))
+        }
+    }
 }
 
 /// The first rules for the log, without queries, which may hold secrets.

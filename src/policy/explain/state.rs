@@ -2,10 +2,9 @@
 //! [`Facts`]; here they are only described.
 
 use super::words::human;
-use crate::policy::encoding::Representation;
 use crate::policy::freshness::{self, age, ttl};
 use crate::policy::lookup::{KeyState, Verdict};
-use crate::policy::{Page, PurgeSeq, Standing, Timestamp, vary};
+use crate::policy::{Page, PurgeSeq, Standing, Timestamp, encoding, vary};
 use http::header::{COOKIE, ETAG};
 use serde::Serialize;
 
@@ -18,6 +17,8 @@ pub struct Facts<'a> {
     pub page: Option<&'a Page>,
     /// A page that a purge has made void.
     pub void: Option<&'a Page>,
+    /// Where the page is kept.
+    pub place: &'static str,
     /// Whether the route's renders are anonymous.
     pub anonymous: bool,
     /// What else the verdict went by.
@@ -90,11 +91,24 @@ pub enum Freshness {
     Void,
 }
 
+/// A page in one content coding.
+#[derive(Clone, Debug, Serialize)]
+pub struct EncodingState {
+    /// The coding's name; `identity` is none.
+    pub coding: &'static str,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// Whether the body is kept; if not, it is made from another coding whenever it is asked for.
+    pub kept: bool,
+}
+
 /// A stored page.
 #[derive(Clone, Debug, Serialize)]
 pub struct PageState {
     /// What it may be used for.
     pub freshness: Freshness,
+    /// Where it is kept.
+    pub place: &'static str,
     /// Seconds.
     pub age: u64,
     /// Seconds; negative once it is stale. Nothing where it is kept until it is purged.
@@ -107,10 +121,12 @@ pub struct PageState {
     pub status: u16,
     /// Bytes of its body.
     pub body_bytes: u64,
+    /// The content codings that clients may get it in, the smallest first.
+    pub encodings: Vec<EncodingState>,
+    /// Whether codings are still to be made.
+    pub encodings_pending: bool,
     /// Bytes it takes in the store, everything counted.
     pub stored_bytes: usize,
-    /// The codings it is kept in or made in, the smallest first.
-    pub encodings: Vec<EncodingState>,
     /// Its `ETag` towards clients.
     pub etag: Option<String>,
     /// Its tags.
@@ -123,20 +139,9 @@ pub struct PageState {
     pub purge_sequence: u64,
 }
 
-/// A page in one content coding.
-#[derive(Clone, Debug, Serialize)]
-pub struct EncodingState {
-    /// `identity`, `gzip`, `br` or `zstd`.
-    pub coding: &'static str,
-    /// Bytes of its body.
-    pub bytes: u64,
-    /// Whether its body is kept; else it is made from another one whenever it is asked for.
-    pub kept: bool,
-}
-
 pub(super) fn describe(facts: &Facts<'_>) -> State {
-    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts), facts.now));
-    let void = || facts.void.map(|page| of_page(page, Freshness::Void, facts.now));
+    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts), facts));
+    let void = || facts.void.map(|page| of_page(page, Freshness::Void, facts));
     let backing_off = facts.key_state.backing_off_until.filter(|until| facts.now < *until);
     State {
         page: page.or_else(void),
@@ -160,19 +165,22 @@ fn of_freshness(page: &Page, facts: &Facts<'_>) -> Freshness {
     }
 }
 
-fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
+fn of_page(page: &Page, freshness: Freshness, facts: &Facts<'_>) -> PageState {
+    let now = facts.now;
     let left = |until: Timestamp| (until != Timestamp::FOREVER).then(|| until.since(now).as_secs());
     let etag = page.fields.get(&ETAG).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     PageState {
         freshness,
+        place: facts.place,
         age: age(&page.lifetime, now),
         ttl: page.lifetime.has_ttl.then(|| ttl(&page.lifetime, now)),
         while_revalidate: left(page.lifetime.while_revalidate_until),
         if_error: left(page.lifetime.if_error_until),
         status: page.status.as_u16(),
         body_bytes: page.representations.original().len,
+        encodings: page.representations.all().iter().map(of_encoding).collect(),
+        encodings_pending: page.representations.state() == encoding::State::Pending,
         stored_bytes: page.weight(),
-        encodings: page.representations.all().iter().map(of_representation).collect(),
         etag,
         tags: page.tags.iter().map(|tag| tag.to_string()).collect(),
         unkeyed_vary: page.unkeyed_vary.iter().map(ToString::to_string).collect(),
@@ -181,7 +189,7 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
     }
 }
 
-fn of_representation(one: &Representation) -> EncodingState {
+fn of_encoding(one: &encoding::Representation) -> EncodingState {
     EncodingState { coding: one.coding.as_str(), bytes: one.len, kept: one.body.is_some() }
 }
 
