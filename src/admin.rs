@@ -8,15 +8,16 @@ mod deploy;
 mod draft;
 mod explain;
 mod purge;
+pub mod reload;
 mod status;
 
-use crate::config::Admin;
 use crate::render::Engine;
 use answer::{Answer, Request};
 use async_trait::async_trait;
 use http::Response;
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use reload::Reloading;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,14 +28,15 @@ const IO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The admin listener's application.
 pub struct AdminApp {
-    token: Option<Arc<str>>,
     engine: Arc<Engine>,
+    reloading: Reloading,
 }
 
 impl AdminApp {
-    /// Answers about this engine, and has it do what whoever has the token asks for.
-    pub fn new(admin: &Admin, engine: Arc<Engine>) -> Self {
-        AdminApp { token: admin.token.clone(), engine }
+    /// Answers about this engine, and has it do what whoever has the token asks for. The token is that of
+    /// the configuration in force.
+    pub fn new(engine: Arc<Engine>, reloading: Reloading) -> Self {
+        AdminApp { engine, reloading }
     }
 }
 
@@ -45,14 +47,13 @@ impl ServeHttp for AdminApp {
         session.set_write_timeout(Some(IO_TIMEOUT));
         let body = read_body(session).await;
         let head = session.req_header();
-        let answer = match body {
+        let answer = match &body {
+            Err(refusal) => refusal.clone(),
             Ok(body) => {
                 let (path, query, target) = (head.uri.path(), head.uri.query(), head.raw_path());
-                let request =
-                    Request { method: &head.method, path, query, target, headers: &head.headers, body: &body };
-                answer::answer(&request, self.token.as_deref(), &self.engine).await
+                let request = Request { method: &head.method, path, query, target, headers: &head.headers, body };
+                answer::answer(&request, &self.engine, &self.reloading).await
             }
-            Err(refusal) => refusal,
         };
         answer.into_response(&head.method)
     }

@@ -7,6 +7,7 @@ pub mod file;
 pub mod log;
 pub mod pattern;
 pub mod purging;
+pub mod reload;
 pub mod route;
 pub mod template;
 pub mod units;
@@ -151,7 +152,7 @@ impl Scheme {
 }
 
 /// A backend that renders.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Its name in the file; also its metric label.
     pub name: Arc<str>,
@@ -203,7 +204,7 @@ impl Server {
 }
 
 /// A file of trusted certificates and what was in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ca {
     /// Where it was read.
     pub path: PathBuf,

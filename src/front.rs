@@ -21,7 +21,7 @@ mod tls;
 mod tunnel;
 
 pub(crate) use handler::{Proxy, proxy};
-pub(crate) use listen::{Connections, accept, bind};
+pub(crate) use listen::{Connections, LiveLimits, accept, bind};
 pub(crate) use lookup::explain;
 pub(crate) use receive::{Door, receive};
 pub(crate) use tls::Tls;

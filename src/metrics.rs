@@ -33,7 +33,7 @@ use crate::policy::purge;
 use handshakes::Handshakes;
 use observed::Observed;
 use process::Process;
-use prometheus::{Encoder, Gauge, IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use purges::Purges;
 use renders::Renders;
 use requests::Requests;
@@ -52,16 +52,16 @@ pub struct Metrics {
     observed: Observed,
     disk: Disk,
     health: Health,
-    /// By listener.
-    connections: Vec<IntGauge>,
-    /// By listener: what they are called.
-    listeners: Vec<String>,
+    open_connections: IntGaugeVec,
+    names: Names,
     handshakes: Handshakes,
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
+    /// Taken, refused.
+    config_reloads: [IntCounter; 2],
 }
 
 /// The values that labels can have.
@@ -74,6 +74,12 @@ struct Names {
     threads: usize,
 }
 
+/// What is counted on one public listener.
+pub struct ListenerSeries {
+    open: IntGauge,
+    total: IntCounter,
+}
+
 /// One more of something that is there now: counted when it is made, taken off when it is dropped.
 #[must_use]
 pub struct Held(IntGauge);
@@ -82,16 +88,50 @@ impl Metrics {
     /// The series of this configuration, all of them zero. It is generation 1.
     pub fn new(config: &Config) -> Metrics {
         let metrics =
-            Metrics::with_names(&Names::of(config)).expect("the names of series are literals, valid and distinct");
+            Metrics::with_names(Names::of(config)).expect("the names of series are literals, valid and distinct");
         metrics.certificates(&config.listeners);
         metrics
     }
 
-    fn with_names(names: &Names) -> prometheus::Result<Metrics> {
+    /// The series of the next configuration: those whose labels it has too go on counting. Scrapes
+    /// show what is gone until [`Metrics::supersede`].
+    pub fn next(&self, config: &Config) -> Metrics {
+        let names = Names::of(config);
+        Metrics {
+            registry: self.registry.clone(),
+            requests: self.requests.next(&names.routes),
+            renders: self.renders.next(&names),
+            observed: self.observed.clone(),
+            disk: self.disk.clone(),
+            health: self.health.next(&names.origins),
+            open_connections: open_connections(&names, &self.open_connections),
+            handshakes: self.handshakes.clone(),
+            connections_total: self.connections_total.clone(),
+            invalidations: self.invalidations.clone(),
+            purges: self.purges.clone(),
+            config_generation: self.config_generation.clone(),
+            config_last_reload: self.config_last_reload.clone(),
+            config_reloads: self.config_reloads.clone(),
+            names,
+        }
+    }
+
+    /// Takes the place of the series of the configuration before: what only that one had is gone from scrapes.
+    pub fn supersede(&self, before: &Metrics) {
+        self.requests.show();
+        self.renders.forget(&before.names, &self.names);
+        for listener in before.names.listeners.iter().filter(|name| !self.names.listeners.contains(name)) {
+            // What is not there need not be taken out.
+            let _ = self.open_connections.remove_label_values(&[listener]);
+            self.handshakes.no_expiry(listener);
+        }
+    }
+
+    fn with_names(names: Names) -> prometheus::Result<Metrics> {
         let registry = Registry::new();
         let requests = Requests::new(&names.routes, names.threads);
         let observed = Observed::new();
-        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(requests.collector()))?;
         registry.register(Box::new(observed.clone()))?;
         registry.register(Box::new(Process::new()))?;
         register_start(&registry)?;
@@ -100,12 +140,11 @@ impl Metrics {
         let health = Health::new(&names.origins);
         let metrics = Metrics {
             requests,
-            renders: Renders::new(names, &registry)?,
+            renders: Renders::new(&names, &registry)?,
             observed,
             disk: Disk::new(&registry, health.disk_trouble())?,
             health,
-            connections: names.listeners.iter().map(|name| connections.with_label_values(&[name])).collect(),
-            listeners: names.listeners.clone(),
+            open_connections: open_connections(&names, &connections),
             handshakes: Handshakes::new(&registry)?,
             connections_total: counter(&registry, "breadbox_connections_total", "Connections accepted from clients.")?,
             invalidations: counter(
@@ -120,9 +159,12 @@ impl Metrics {
                 "breadbox_config_last_reload_success",
                 "Whether the last configuration read was taken.",
             )?,
+            config_reloads: config_reloads(&registry)?,
             registry,
+            names,
         };
-        metrics.reload_taken();
+        metrics.config_generation.inc();
+        metrics.config_last_reload.set(1);
         Ok(metrics)
     }
 
@@ -156,11 +198,11 @@ impl Metrics {
         self.renders.backed_off(origin);
     }
 
-    /// One more connection on a public listener (an index into [`Config::listeners`]), for as long
-    /// as the value is kept.
-    pub fn connection(&self, listener: usize) -> Held {
-        self.connections_total.inc();
-        Held::new(&self.connections[listener])
+    /// The series of a public listener, by one of [`listener_names`]. They outlive a change of the
+    /// configuration.
+    pub fn listener(&self, name: &str) -> ListenerSeries {
+        let open = self.open_connections.with_label_values(&[name]);
+        ListenerSeries { open, total: self.connections_total.clone() }
     }
 
     /// Counts a TLS handshake that was finished.
@@ -175,9 +217,10 @@ impl Metrics {
 
     /// Takes note of the certificates that listeners have from now on.
     pub fn certificates(&self, listeners: &[Listener]) {
-        for (name, listener) in self.listeners.iter().zip(listeners) {
-            if let Some(first) = listener.tls.iter().map(|certificate| certificate.expires).min() {
-                self.handshakes.expiry(name, first);
+        for (name, listener) in self.names.listeners.iter().zip(listeners) {
+            match listener.tls.iter().map(|certificate| certificate.expires).min() {
+                Some(first) => self.handshakes.expiry(name, first),
+                None => self.handshakes.no_expiry(name),
             }
         }
     }
@@ -195,6 +238,11 @@ impl Metrics {
     /// Counts a purged page that is rendered again although nobody asked for it.
     pub fn refreshed_purged(&self) {
         self.purges.refreshed();
+    }
+
+    /// How many configurations were taken.
+    pub fn generation(&self) -> i64 {
+        self.config_generation.get()
     }
 
     /// Counts a build of the origin that was announced.
@@ -216,12 +264,14 @@ impl Metrics {
     pub fn reload_taken(&self) {
         self.config_generation.inc();
         self.config_last_reload.set(1);
+        self.config_reloads[0].inc();
         self.health.set_reload_refused(false);
     }
 
     /// Takes note of a configuration that was refused.
     pub fn reload_refused(&self) {
         self.config_last_reload.set(0);
+        self.config_reloads[1].inc();
         self.health.set_reload_refused(true);
     }
 
@@ -270,11 +320,17 @@ impl Metrics {
             listeners: vec!["127.0.0.1:0".into()],
             threads: 1,
         };
-        Metrics::with_names(&names).expect("the names are distinct")
+        Metrics::with_names(names).expect("the names are distinct")
     }
 }
 
 impl Names {
+    /// Who renders which route.
+    fn rendered(&self) -> impl Iterator<Item = (&str, &str)> {
+        let ids = self.route_origins.iter();
+        self.routes.iter().zip(ids).map(|(route, origin)| (&*self.origins[origin.0], &**route))
+    }
+
     fn of(config: &Config) -> Names {
         Names {
             routes: config.routes.iter().map(|route| route.name.clone()).collect(),
@@ -286,14 +342,22 @@ impl Names {
     }
 }
 
-/// The addresses as in the file; repeated ones, which only port 0 allows, are numbered.
-fn listener_names(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
+/// What listeners are called: the addresses as in the file; repeated ones, which only port 0 allows, are numbered.
+pub fn listener_names(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for address in addresses.map(|address| address.to_string()) {
         let repeats = names.iter().filter(|name| name.split('#').next() == Some(&address)).count();
         names.push(if repeats == 0 { address } else { format!("{address}#{}", repeats + 1) });
     }
     names
+}
+
+impl ListenerSeries {
+    /// One more connection, for as long as the value is kept.
+    pub fn connection(&self) -> Held {
+        self.total.inc();
+        Held::new(&self.open)
+    }
 }
 
 impl Held {
@@ -316,6 +380,22 @@ fn register_start(registry: &Registry) -> prometheus::Result<()> {
     let start = Gauge::new("breadbox_start_time_seconds", "When the process started, in seconds since 1970.")?;
     start.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     registry.register(Box::new(start))
+}
+
+/// The family, in which every listener has its series.
+fn open_connections(names: &Names, family: &IntGaugeVec) -> IntGaugeVec {
+    for name in &names.listeners {
+        family.with_label_values(&[name]);
+    }
+    family.clone()
+}
+
+/// Configurations that were read while serving.
+fn config_reloads(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
+    let help = "Configurations that were read again, by what became of them.";
+    let reloads = IntCounterVec::new(Opts::new("breadbox_config_reloads_total", help), &["result"])?;
+    registry.register(Box::new(reloads.clone()))?;
+    Ok(["taken", "refused"].map(|result| reloads.with_label_values(&[result])))
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {

@@ -24,6 +24,7 @@ pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
 pub(crate) use gate::is_html;
 pub use notices::Notices;
 
+use crate::config::reload::Fixed;
 use crate::config::{Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
 use crate::policy::explain::RenderUnderWay;
@@ -31,7 +32,7 @@ use crate::policy::route::{RouteError, RouteTable};
 use crate::policy::{Key, Page, Standing, Timestamp};
 use crate::store::{Clock, Locked, OnLock, Store};
 use arc_swap::ArcSwap;
-use backoff::Backoff;
+use backoff::{Backoff, GoodRenders};
 use complaints::Complaints;
 use deploys::Deploys;
 use http::HeaderMap;
@@ -46,14 +47,16 @@ const FLIGHT_SHARDS: usize = 64;
 
 type FlightShard = Mutex<HashMap<Key, Arc<Flight>, foldhash::quality::RandomState>>;
 
-/// One origin at run time.
+/// One origin at run time. What it knows of the origin goes on in the next configuration, by name.
 pub(crate) struct OriginState {
     /// Talks to it.
     pub(crate) client: OriginClient,
     /// Holds its renders within their limits.
     pub(crate) scheduler: Scheduler,
     /// Keeps its failures from flooding the log.
-    pub(crate) complaints: Complaints,
+    pub(crate) complaints: Arc<Complaints>,
+    /// Whose good renders end waits.
+    pub(crate) good_renders: GoodRenders,
 }
 
 /// One configuration at run time. A request keeps the one it began with.
@@ -127,6 +130,23 @@ impl Setup {
         Ok(Setup { config, routes, notices, metrics, origins })
     }
 
+    /// The next configuration, ready to serve: counts, limits and what is known of the origins go on.
+    /// Nothing of the one in force changes until [`Engine::take`].
+    ///
+    /// # Errors
+    /// When two routes take the same paths.
+    pub fn next(&self, config: Arc<Config>, notices: Notices) -> Result<Self, RouteError> {
+        let routes = RouteTable::new(&config)?;
+        let known = |origin: &Origin| self.config.origins.iter().position(|other| other.name == origin.name);
+        let state = |origin: &Arc<Origin>| match known(origin) {
+            Some(at) => self.origins[at].next(&self.config.origins[at], origin),
+            None => OriginState::new(origin),
+        };
+        let origins = config.origins.iter().map(state).collect();
+        let metrics = Arc::new(self.metrics.next(&config));
+        Ok(Setup { config, routes, notices, metrics, origins })
+    }
+
     /// The route with this id.
     pub(crate) fn route(&self, id: RouteId) -> &Arc<Route> {
         self.config.route(id)
@@ -143,8 +163,25 @@ impl OriginState {
         OriginState {
             client: OriginClient::new(Arc::clone(origin)),
             scheduler: Scheduler::new(origin.max_renders, origin.max_waiting, origin.queue_timeout),
-            complaints: Complaints::default(),
+            complaints: Arc::default(),
+            good_renders: GoodRenders::none(),
         }
+    }
+
+    /// The origin as the next configuration has it. Its limits are changed by [`OriginState::limit`].
+    fn next(&self, before: &Origin, origin: &Arc<Origin>) -> Self {
+        // Other servers may well be up: what waited for the old ones is tried at once.
+        let same = before.servers == origin.servers;
+        OriginState {
+            client: self.client.next(Arc::clone(origin)),
+            scheduler: self.scheduler.clone(),
+            complaints: Arc::clone(&self.complaints),
+            good_renders: if same { self.good_renders.clone() } else { GoodRenders::none() },
+        }
+    }
+
+    fn limit(&self, origin: &Origin) {
+        self.scheduler.set_limits(origin.max_renders, origin.max_waiting, origin.queue_timeout);
     }
 }
 
@@ -170,7 +207,7 @@ impl Engine {
         let (asset_pages, asset_queue) = assets::queue();
         Arc::new(Engine {
             store,
-            backoff: Backoff::new(setup.config.origins.len()),
+            backoff: Backoff::default(),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),
             deploys: Deploys::new(setup.config.deploys.first.clone()),
@@ -193,14 +230,48 @@ impl Engine {
         self.setup.load_full()
     }
 
+    /// Puts the next configuration in force: requests that come from now on go by it, and those under way
+    /// end under the one that they began with. Pages, renders and purges stay.
+    pub fn take(&self, setup: Setup) {
+        let setup = Arc::new(setup);
+        let before = self.setup.swap(Arc::clone(&setup));
+        setup.metrics.supersede(&before.metrics);
+        setup.metrics.certificates(&setup.config.listeners);
+        for (state, origin) in setup.origins.iter().zip(&setup.config.origins) {
+            state.limit(origin);
+        }
+        self.store.limit_purge_rules(&setup.config.purging);
+        self.store.limit_memory(&setup.config.store);
+    }
+
+    /// The bounds of `next` that the store cannot take over while it runs.
+    pub(crate) fn fixed_memory(&self, next: &Config) -> Option<Fixed> {
+        if self.store.can_become(&next.store) {
+            return None;
+        }
+        let running = self.setup.load();
+        let (key, running, wanted) = if running.config.store.max_page == next.store.max_page {
+            ("store.memory", running.config.store.memory, next.store.memory)
+        } else {
+            ("store.max_page", running.config.store.max_page, next.store.max_page)
+        };
+        Some(Fixed { key, running: format!("{running}B"), wanted: format!("{wanted}B") })
+    }
+
     /// The time, read once per request at the edge.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Until when no render of this key is tried.
-    pub(crate) fn backing_off_until(&self, key: &Key, origin: OriginId, now: Timestamp) -> Option<Timestamp> {
-        self.backoff.waiting(key, origin, now)
+    /// Until when no render of this key by this origin of `setup` is tried.
+    pub(crate) fn backing_off_until(
+        &self,
+        setup: &Setup,
+        key: &Key,
+        origin: OriginId,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        self.backoff.waiting(key, &setup.origins[origin.0].good_renders, now)
     }
 
     /// Keys that back off now.

@@ -236,6 +236,17 @@ impl Store {
         self.clock.limit(purging.max_rules);
     }
 
+    /// Whether the store can go over to these bounds while it runs; what has been cut into shards cannot
+    /// hold pages that are too large for one.
+    pub(crate) fn can_become(&self, config: &config::Store) -> bool {
+        self.memory.can_become(config)
+    }
+
+    /// Applies a changed bound on memory; pages that have no room any more leave. Waits for that.
+    pub(crate) fn limit_memory(&self, config: &config::Store) {
+        self.memory.limit(config);
+    }
+
     /// Purges what these rules name, in renders that have started too.
     pub(crate) fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
         self.clock.purge(rules, mode)

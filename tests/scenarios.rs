@@ -32,6 +32,8 @@ mod scenarios {
     mod purge;
     mod purge_foreign;
     mod query;
+    mod reload;
+    mod reload_under_load;
     mod request_id;
     mod revalidation;
     mod rfc9111;

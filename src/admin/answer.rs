@@ -2,6 +2,7 @@
 //! Every answer is `no-store` and none holds anything of the request.
 
 use super::auth::{Access, access, access_by_key};
+use super::reload::{self, Reloading};
 use super::{dashboard, deploy, draft, explain, purge, status};
 use crate::metrics::{self, Health, Phase};
 use crate::policy::purge::foreign;
@@ -27,6 +28,7 @@ and with the token:
   GET /-/explain?url= what would become of a request, and why
   GET /-/status.json  the numbers with the paths of pages
   POST /-/purge       purges pages: {\"path\"|\"prefix\"|\"tag\"|\"host\": …} or {\"all\": true}, \"mode\": \"stale\"|\"delete\"
+  POST /-/reload      reads proxy.yaml again; with mistakes in it nothing changes
   POST /-/deploy      {\"id\": …}: this build of the origin runs now; pages of others are rendered again
   POST /-/draft       makes a cookie with which drafts are seen
   PURGE, BAN          as publishing software sends them
@@ -46,7 +48,7 @@ pub(super) struct Request<'a> {
 }
 
 /// An answer, before it is known whether its body is wanted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Answer {
     status: StatusCode,
     content_type: HeaderValue,
@@ -55,7 +57,9 @@ pub(super) struct Answer {
 }
 
 /// The answer to this request.
-pub(super) async fn answer(request: &Request<'_>, token: Option<&str>, engine: &Arc<Engine>) -> Answer {
+pub(super) async fn answer(request: &Request<'_>, engine: &Arc<Engine>, reloading: &Reloading) -> Answer {
+    let setup = engine.setup();
+    let token = setup.config.admin.token.as_deref();
     // Before anything else, so that without the token nobody learns what is there.
     let is_foreign = foreign::is_purge(request.method);
     if is_foreign || request.path == "/-" || request.path.starts_with("/-/") {
@@ -64,6 +68,9 @@ pub(super) async fn answer(request: &Request<'_>, token: Option<&str>, engine: &
             Access::Closed => Answer::text(StatusCode::FORBIDDEN, NO_TOKEN),
             Access::Denied if by_key != Access::Granted => {
                 Answer { extra: vec![challenge()], ..Answer::text(StatusCode::UNAUTHORIZED, WRONG_TOKEN) }
+            }
+            Access::Denied | Access::Granted if request.path == "/-/reload" && request.method == Method::POST => {
+                reload::answer(&reloading.reload().await)
             }
             Access::Denied | Access::Granted => granted(request, token.unwrap_or_default(), engine).await,
         };
@@ -92,7 +99,7 @@ async fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> An
         "/-/deploy" if is_post => deploy::deploy(request.body, engine).await,
         "/-/draft" if is_post => draft::draft(request.body, token, engine.now()),
         "/-/explain" | "/-/status.json" => Answer::only("GET, HEAD"),
-        "/-/purge" | "/-/deploy" | "/-/draft" => Answer::only("POST"),
+        "/-/purge" | "/-/deploy" | "/-/draft" | "/-/reload" => Answer::only("POST"),
         _ => Answer::text(StatusCode::NOT_FOUND, WHAT_EXISTS),
     }
 }
@@ -144,6 +151,11 @@ impl Answer {
         let allow = (ALLOW, HeaderValue::from_static(methods));
         let why = format!("only {methods}\n");
         Answer { extra: vec![allow], ..Answer::text(StatusCode::METHOD_NOT_ALLOWED, &why) }
+    }
+
+    /// With another status than 200.
+    pub(super) fn status(self, status: StatusCode) -> Self {
+        Answer { status, ..self }
     }
 
     /// With one more field.

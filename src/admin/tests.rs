@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Limits, RouteId};
-use crate::front::{Door, accept, bind, receive};
+use crate::front::{Door, LiveLimits, accept, bind, receive};
 use crate::metrics::{Metrics, Phase, RenderResult};
 use crate::policy::testing;
 use crate::render::{Notices, Setup};
@@ -24,12 +24,12 @@ fn run(token: Option<&str>) -> Running {
     let metrics = Arc::new(Metrics::of_one_route());
     let mut config = testing::config(vec![testing::route("/")]);
     config.hosts = Some(vec!["shop.example.com".into()]);
+    config.admin.token = token.map(Arc::from);
     let setup = Setup::new(Arc::new(config), metrics.clone(), Notices::new(1)).unwrap();
     let (socket, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let admin = Admin { address, token: token.map(Arc::from) };
-    let app = Arc::new(AdminApp::new(&admin, Engine::new(setup)));
+    let app = Arc::new(AdminApp::new(Engine::new(setup), Reloading::new().0));
     let (stop, stopped) = watch::channel(false);
-    let limits = Limits {
+    let limits = LiveLimits::new(Limits {
         head_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(10),
         max_head: 1024,
@@ -37,7 +37,7 @@ fn run(token: Option<&str>) -> Running {
         max_streams: 100,
         handshake_timeout: Duration::from_secs(10),
         max_handshakes: std::num::NonZeroUsize::MIN,
-    };
+    });
     let door = Arc::new(Door { tls: None, h2c: false, limits });
     let counts = metrics.clone();
     tokio::spawn(accept(socket, stopped.clone(), move |tcp, peer| {

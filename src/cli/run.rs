@@ -1,6 +1,6 @@
 //! `breadbox run`: finds the configuration that the arguments name and serves it.
 
-use super::server::Server;
+use super::server::{Reloader, Server, Source};
 use crate::config::Config;
 use crate::render::Notices;
 use crate::telemetry;
@@ -31,7 +31,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let config = config(&args)?;
     let routes = config.routes.len();
     let notices = if args.origin.is_some() { Notices::plain(routes) } else { Notices::new(routes) };
-    serve(config, notices)
+    let source = if args.origin.is_some() { Source::BuiltIn } else { Source::File(args.config) };
+    serve(config, notices, source)
 }
 
 fn config(args: &Args) -> anyhow::Result<Config> {
@@ -77,9 +78,9 @@ fn origin_url(text: &str) -> Result<String, String> {
 }
 
 /// Serves `config` until it is told to stop.
-pub(super) fn serve(config: Config, notices: Notices) -> anyhow::Result<()> {
+pub(super) fn serve(config: Config, notices: Notices, source: Source) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&config.log)?;
-    Ok(Server::new(config, notices, telemetry).run()?)
+    Ok(Server::new(config, notices, Reloader { source, telemetry }).run()?)
 }
 
 #[cfg(test)]

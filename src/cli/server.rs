@@ -1,26 +1,31 @@
 //! Starting, serving and stopping: binds every listener, serves until a signal comes, then finishes
 //! what is in flight within `shutdown_timeout`.
 
+mod listeners;
+mod reload;
+mod signals;
+
 use crate::admin::AdminApp;
+use crate::admin::reload::Reloading;
 use crate::config::{Config, Limits};
-use crate::front::{self, Connections, Door, Proxy, Tls};
-use crate::metrics::Metrics;
+use crate::front::{self, Connections, Door, LiveLimits};
+use crate::metrics::{Metrics, Phase};
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::{Engine, Notices, Setup};
 use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
-use crate::telemetry::Telemetry;
-use pingora::apps::HttpServerApp;
-use pingora::proxy::HttpProxy;
-use pingora::server::ShutdownWatch;
+pub(super) use reload::{Reloader, Source};
+
+use listeners::Listeners;
+use signals::{Signals, Wish};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// What a client of the admin listener may do.
 const ADMIN_LIMITS: Limits = Limits {
@@ -59,13 +64,13 @@ pub(crate) enum ServerError {
 pub(crate) struct Server {
     config: Arc<Config>,
     notices: Notices,
-    telemetry: Telemetry,
+    reloader: Reloader,
 }
 
 impl Server {
     /// Serves this configuration.
-    pub(crate) fn new(config: Config, notices: Notices, telemetry: Telemetry) -> Self {
-        Server { config: Arc::new(config), notices, telemetry }
+    pub(crate) fn new(config: Config, notices: Notices, reloader: Reloader) -> Self {
+        Server { config: Arc::new(config), notices, reloader }
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
@@ -84,71 +89,70 @@ impl Server {
     }
 
     async fn serve(self) -> Result<(), ServerError> {
+        let mut signals = Signals::new()?;
         let config = self.config;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
+        let prepared = listeners::prepare(&config, &[])?;
+        let admin_socket = bind(config.admin.address)?;
         let metrics = Arc::new(Metrics::new(&config));
         let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
         let engine = Engine::open(setup, OnLock::Refuse)?;
         observe(&engine, &metrics);
-        metrics.observe_log(self.telemetry.dropped());
+        metrics.observe_log(self.reloader.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
         tokio::spawn(fetch_assets(Arc::clone(&engine)));
-        let (stop, stopping) = watch::channel(false);
-        let connections = Arc::new(Connections::default());
-        let mut signals = Signals::new()?;
-        let mut proxies = Vec::new();
-        let mut accepting = Vec::new();
-        for (index, listener) in config.listeners.iter().enumerate() {
-            let (socket, address) = bind(listener.address)?;
-            let proxy = front::proxy(&engine, listener.scheme(), listener.limits.clone());
-            let door = Door { tls: Tls::of(listener)?, h2c: listener.h2c, limits: listener.limits.clone() };
-            announce("public", address);
-            proxies.push(Arc::clone(&proxy));
-            let public = Public {
-                proxy,
-                door: Arc::new(door),
-                connections: Arc::clone(&connections),
-                metrics: Arc::clone(&metrics),
-                stopping: stopping.clone(),
-                index,
-            };
-            accepting
-                .push(tokio::spawn(front::accept(socket, stopping.clone(), move |tcp, peer| public.serve(tcp, peer))));
-        }
-        let (socket, address) = bind(config.admin.address)?;
-        // Before anybody can hear of the admin listener, so that nobody is told that it still starts.
-        metrics.health().enter(crate::metrics::Phase::Running);
-        announce("admin", address);
-        let app = Arc::new(AdminApp::new(&config.admin, Arc::clone(&engine)));
-        let admin_stop = stopping.clone();
-        let admin_metrics = Arc::clone(&metrics);
-        let door = Arc::new(Door { tls: None, h2c: false, limits: ADMIN_LIMITS });
-        let admin = tokio::spawn(front::accept(socket, admin_stop.clone(), move |tcp, peer| {
-            let (app, door, metrics) = (Arc::clone(&app), Arc::clone(&door), Arc::clone(&admin_metrics));
-            let stopping = admin_stop.clone();
-            tokio::spawn(async move { front::receive(&door, &app, tcp, peer, &metrics, &stopping).await });
-        }));
+        let mut listeners = Listeners::new(&engine);
+        listeners.become_those_of(&config, prepared);
+        let (reloading, mut reloads) = Reloading::new();
+        metrics.health().enter(Phase::Running);
+        let admin = serve_admin(admin_socket, AdminApp::new(Arc::clone(&engine), reloading), Arc::clone(&metrics));
 
-        let name = signals.stop().await;
-        tracing::info!(signal = name, open = connections.open(), "stopping");
-        metrics.health().enter(crate::metrics::Phase::Stopping);
-        let _ = stop.send(true);
-        for task in accepting {
-            let _ = task.await;
-        }
-        for proxy in &proxies {
-            proxy.http_cleanup().await;
-        }
-        finish(&connections, config.shutdown_timeout, &mut signals).await;
+        let stopped_by = loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Stop(name) => break name,
+                    // What became of it is in the log.
+                    Wish::Reload => drop(self.reloader.reload(&engine, &mut listeners).await),
+                },
+                Some(answer) = reloads.recv() => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(self.reloader.reload(&engine, &mut listeners).await);
+                }
+            }
+        };
+        drop(reloads);
+        let connections = Arc::clone(listeners.connections());
+        tracing::info!(signal = stopped_by, open = connections.open(), "stopping");
+        metrics.health().enter(Phase::Stopping);
+        listeners.stop().await;
+        finish(&connections, engine.setup().config.shutdown_timeout, &mut signals).await;
         // Nobody renders any more.
         engine.close_store().await;
         admin.abort();
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// Serves the admin listener until the task is aborted.
+fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> JoinHandle<()> {
+    announce("admin", address);
+    let app = Arc::new(app);
+    let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(ADMIN_LIMITS) });
+    tokio::spawn(async move {
+        // It answers to the end, so that whoever watches can see it.
+        let (_never, stopping) = watch::channel(false);
+        let serve_stopping = stopping.clone();
+        front::accept(socket, stopping, move |tcp, peer| {
+            let (app, door, metrics) = (Arc::clone(&app), Arc::clone(&door), Arc::clone(&metrics));
+            let stopping = serve_stopping.clone();
+            tokio::spawn(async move { front::receive(&door, &app, tcp, peer, &metrics, &stopping).await });
+        })
+        .await;
+    })
 }
 
 /// Waits until every connection is closed, the time is over, or a second signal comes.
@@ -164,7 +168,7 @@ async fn finish(connections: &Connections, timeout: Duration, signals: &mut Sign
     }
 }
 
-fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), ServerError> {
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
     front::bind(address).map_err(|error| ServerError::Bind { address, error })
 }
 
@@ -187,58 +191,4 @@ fn observe(engine: &Arc<Engine>, metrics: &Metrics) {
     metrics.observe_store(move || store.upgrade().map(|engine| engine.store_reading()).unwrap_or_default());
     let keys = Arc::downgrade(engine);
     metrics.observe_backoff_keys(move || keys.upgrade().map_or(0, |engine| engine.backing_off() as u64));
-}
-
-/// What a public listener needs to serve a connection.
-struct Public {
-    proxy: Arc<HttpProxy<Proxy>>,
-    door: Arc<Door>,
-    connections: Arc<Connections>,
-    metrics: Arc<Metrics>,
-    stopping: ShutdownWatch,
-    index: usize,
-}
-
-impl Public {
-    fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
-        let open = self.connections.enter();
-        let counted = self.metrics.connection(self.index);
-        let (proxy, door) = (Arc::clone(&self.proxy), Arc::clone(&self.door));
-        let (metrics, stopping) = (Arc::clone(&self.metrics), self.stopping.clone());
-        tokio::spawn(async move {
-            front::receive(&door, &proxy, tcp, peer, &metrics, &stopping).await;
-            drop(counted);
-            drop(open);
-        });
-    }
-}
-
-/// The signals that stop the process, and those that must not end it by accident.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next signal to stop and names it.
-    async fn stop(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: the file is not loaded again by this version; restart to change it");
-                }
-            }
-        }
-    }
 }

@@ -69,9 +69,13 @@ fn may_be_silent(headers: &HeaderMap) -> bool {
 /// The next server is tried while there is one that has not been.
 pub(super) fn after_failed_connect(ctx: &mut Ctx, mut error: Box<pingora::Error>) -> Box<pingora::Error> {
     ctx.attempts += 1;
-    let servers = ctx.forward.as_ref().map_or(0, |forward| ctx.setup.config.origin(forward.origin).servers.len());
-    error.set_retry(ctx.attempts < servers);
+    error.set_retry(ctx.attempts < servers(ctx));
     error
+}
+
+/// How many servers the origin of this request has.
+pub(super) fn servers(ctx: &Ctx) -> usize {
+    ctx.forward.as_ref().map_or(0, |forward| ctx.setup.config.origin(forward.origin).servers.len())
 }
 
 /// Sets the forwarding fields and the request's name; everything else goes as it came.

@@ -1,7 +1,7 @@
 //! The requests of one HTTP/1 connection, one after the other, handed to a pingora application.
 
 use super::guard::Guarded;
-use crate::config::Limits;
+use super::listen::LiveLimits;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -9,11 +9,11 @@ use pingora::server::ShutdownWatch;
 use std::sync::Arc;
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.
-pub(super) async fn serve<A>(app: &Arc<A>, transport: Stream, limits: &Limits, stopping: &ShutdownWatch)
+pub(super) async fn serve<A>(app: &Arc<A>, transport: Stream, limits: &Arc<LiveLimits>, stopping: &ShutdownWatch)
 where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let guarded = Guarded::new(transport, limits.head_timeout, limits.idle_timeout);
+    let guarded = Guarded::new(transport, Arc::clone(limits));
     let phase = Arc::clone(guarded.phase());
     let mut session = ServerSession::new_http1(Box::new(guarded) as Stream);
     // 0: kept for as long as the guard allows.

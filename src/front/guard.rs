@@ -4,6 +4,7 @@
 //! the `Date` that the page has.
 
 use super::head_date;
+use super::listen::LiveLimits;
 use async_trait::async_trait;
 use http::HeaderValue;
 use parking_lot::Mutex;
@@ -16,7 +17,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -72,8 +72,7 @@ impl Phase {
 pub(super) struct Guarded {
     inner: Stream,
     phase: Arc<Phase>,
-    head_timeout: Duration,
-    idle_timeout: Duration,
+    limits: Arc<LiveLimits>,
     timer: Pin<Box<Sleep>>,
     /// The phase the timer was set for.
     timed: u8,
@@ -86,12 +85,12 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Guards `inner`; the first request has `head_timeout` from now.
-    pub(super) fn new(inner: Stream, head_timeout: Duration, idle_timeout: Duration) -> Self {
+    pub(super) fn new(inner: Stream, limits: Arc<LiveLimits>) -> Self {
+        let head_timeout = limits.now().head_timeout;
         Guarded {
             inner,
             phase: Arc::default(),
-            head_timeout,
-            idle_timeout,
+            limits,
             timer: Box::pin(tokio::time::sleep(head_timeout)),
             timed: IDLE,
             requests: 0,
@@ -117,8 +116,8 @@ impl Guarded {
         }
         self.timed = phase;
         let wait = match phase {
-            IDLE if self.requests > 0 => self.idle_timeout,
-            IDLE | HEAD => self.head_timeout,
+            IDLE if self.requests > 0 => self.limits.now().idle_timeout,
+            IDLE | HEAD => self.limits.now().head_timeout,
             _ => return,
         };
         self.timer.as_mut().reset(Instant::now() + wait);

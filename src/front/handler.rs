@@ -5,10 +5,11 @@ use super::guard::Guarded;
 use super::head_check;
 use super::head_http2;
 use super::head_update::ForwardedHead;
+use super::listen::LiveLimits;
 use super::lookup::{Lookup, Next};
 use super::purge;
 use super::respond;
-use crate::config::{Limits, OriginId, RouteId, Scheme};
+use crate::config::{OriginId, RouteId, Scheme};
 use crate::policy::admission::{Admission, Bypass, BypassReason, Incoming, Wanted, admit};
 use crate::policy::outcome::{Outcome, Served};
 use crate::policy::{RequestId, Timestamp};
@@ -38,15 +39,14 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The proxy behind one listener.
 pub(crate) struct Proxy {
     pub(super) engine: Arc<Engine>,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<LiveLimits>,
     pub(super) scheme: Scheme,
 }
 
 /// A pingora proxy for a listener of this scheme with these limits.
-pub(crate) fn proxy(engine: &Arc<Engine>, scheme: Scheme, limits: Limits) -> Arc<HttpProxy<Proxy>> {
-    let servers = engine.setup().config.origins.iter().map(|origin| origin.servers.len()).max().unwrap_or(1);
-    // Every server once, and once more where a reused connection had died.
-    let conf = ServerConf { max_retries: servers + 1, ..ServerConf::default() };
+pub(crate) fn proxy(engine: &Arc<Engine>, scheme: Scheme, limits: Arc<LiveLimits>) -> Arc<HttpProxy<Proxy>> {
+    // How often a request is tried again is counted in its `Ctx`, by the configuration that it began with.
+    let conf = ServerConf { max_retries: usize::MAX, ..ServerConf::default() };
     let proxy = Proxy { engine: Arc::clone(engine), limits, scheme };
     Arc::new(http_proxy(&Arc::new(conf), proxy))
 }
@@ -70,6 +70,8 @@ pub(crate) struct Ctx {
     /// The order of servers it tries, and how many attempts it has made.
     pub(super) turn: Option<Turn>,
     pub(super) attempts: usize,
+    /// Reused connections to a server that had died.
+    pub(super) died: usize,
     /// Its place under the origin's limit, where it needs one.
     pub(super) permit: Option<Permit>,
     pub(super) status: u16,
@@ -103,6 +105,7 @@ impl Ctx {
             forward: None,
             turn: None,
             attempts: 0,
+            died: 0,
             permit: None,
             status: 0,
             bytes: 0,
@@ -234,13 +237,13 @@ impl Proxy {
 
     fn check_head(&self, session: &Session) -> Result<(), head_check::BadHead> {
         let Some(http1) = session.as_http1() else {
-            return head_check::check_count(&session.req_header().headers, &self.limits);
+            return head_check::check_count(&session.req_header().headers, &self.limits.now());
         };
         if Guarded::of(session).is_some_and(|guarded| guarded.phase().has_odd_request_line()) {
             return Err(head_check::ODD_REQUEST_LINE);
         }
         let request = session.req_header();
-        head_check::check(&http1.get_headers_raw_bytes(), request.version, &request.headers, &self.limits)
+        head_check::check(&http1.get_headers_raw_bytes(), request.version, &request.headers, &self.limits.now())
     }
 }
 
@@ -316,16 +319,19 @@ impl ProxyHttp for Proxy {
         bypass::after_failed_connect(ctx, error)
     }
 
-    /// Only a safe request is sent again, and only if a reused connection died before it answered.
+    /// Only a safe request is sent again, and only if a reused connection died before it answered; no
+    /// more often than there are servers.
     fn error_while_proxy(
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<pingora::Error>,
-        _ctx: &mut Ctx,
+        ctx: &mut Ctx,
         reused: bool,
     ) -> Box<pingora::Error> {
-        if session.req_header().method.is_safe() && !session.as_ref().retry_buffer_truncated() {
+        ctx.died += 1;
+        let again = ctx.attempts + ctx.died <= bypass::servers(ctx);
+        if again && session.req_header().method.is_safe() && !session.as_ref().retry_buffer_truncated() {
             error.retry.decide_reuse(reused);
         } else {
             error.set_retry(false);

@@ -3,6 +3,8 @@
 //! The accept loop is ours rather than pingora's, so that port 0 can be announced, a connection can
 //! have its listener's limits, and a stop waits for connections instead of a fixed time.
 
+use crate::config::Limits;
+use arc_swap::{ArcSwap, Guard};
 use pingora::protocols::GetSocketDigest;
 use pingora::protocols::SocketDigest;
 use pingora::protocols::l4::stream::Stream;
@@ -31,6 +33,32 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)>
     let listener = socket.listen(BACKLOG)?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))
+}
+
+/// A listener's limits, which a change of the configuration changes for connections that are open, too.
+#[derive(Debug)]
+pub(crate) struct LiveLimits(ArcSwap<Limits>);
+
+impl LiveLimits {
+    /// These, for now.
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(LiveLimits(ArcSwap::from_pointee(limits)))
+    }
+
+    /// The limits now.
+    pub(crate) fn now(&self) -> Guard<Arc<Limits>> {
+        self.0.load()
+    }
+
+    /// The limits now, for a whole connection.
+    pub(crate) fn for_good(&self) -> Arc<Limits> {
+        self.0.load_full()
+    }
+
+    /// Changes them.
+    pub(crate) fn change(&self, limits: Limits) {
+        self.0.store(Arc::new(limits));
+    }
 }
 
 /// Counts open connections; a stop waits until there are none.
@@ -78,7 +106,7 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Takes connections until `stop` says so; then the socket is closed.
+/// Takes connections until `stop` says so, and those that wait by then; after that the socket is closed.
 pub(crate) async fn accept(
     listener: TcpListener,
     mut stop: watch::Receiver<bool>,
@@ -87,7 +115,7 @@ pub(crate) async fn accept(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
             Ok((stream, peer)) => serve(stream, peer),
@@ -95,6 +123,14 @@ pub(crate) async fn accept(
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+    // To their clients these are connected already, and closing the socket would reset them.
+    for _ in 0..BACKLOG {
+        tokio::select! {
+            biased;
+            Ok((stream, peer)) = listener.accept() => serve(stream, peer),
+            () = std::future::ready(()) => return,
         }
     }
 }

@@ -143,7 +143,7 @@ impl<'a> Lookup<'a> {
         let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, &self.headers));
         let state = KeyState {
             uncacheable: self.engine.store.is_uncacheable(&seen.flight, now),
-            backing_off_until: self.engine.backing_off_until(&seen.flight, self.wanted.origin, now),
+            backing_off_until: self.engine.backing_off_until(&self.setup, &seen.flight, self.wanted.origin, now),
             only_if_cached,
             standing: page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default(),
         };

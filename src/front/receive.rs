@@ -3,7 +3,7 @@
 
 use super::connection;
 use super::http2;
-use super::listen;
+use super::listen::{self, LiveLimits};
 use super::tls::{Protocol, Tls};
 use crate::config::Limits;
 use crate::metrics::Metrics;
@@ -25,7 +25,7 @@ pub(crate) struct Door {
     /// Whether HTTP/2 is taken without TLS.
     pub(crate) h2c: bool,
     /// What a client may do.
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<LiveLimits>,
 }
 
 /// Serves a client from its first byte to the end of its connection.
@@ -42,12 +42,12 @@ pub(crate) async fn receive<A>(
     listen::send_at_once(&tcp);
     let received = match &door.tls {
         Some(tls) => tls.accept(tcp, peer, metrics).await,
-        None if door.h2c => detect(tcp, peer, &door.limits).await,
+        None if door.h2c => detect(tcp, peer, &door.limits.now()).await,
         None => Some((Box::new(listen::transport(tcp, peer)) as Stream, Protocol::Http1)),
     };
     match received {
         Some((stream, Protocol::Http1)) => connection::serve(app, stream, &door.limits, stopping).await,
-        Some((stream, Protocol::Http2)) => http2::serve(app, stream, &door.limits, stopping).await,
+        Some((stream, Protocol::Http2)) => http2::serve(app, stream, &door.limits.for_good(), stopping).await,
         None => {}
     }
 }

@@ -91,6 +91,7 @@ impl HandshakeFailure {
 }
 
 /// Counts handshakes.
+#[derive(Clone)]
 pub(super) struct Handshakes {
     /// By version, then kind.
     finished: [[IntCounter; 2]; 2],
@@ -128,6 +129,12 @@ impl Handshakes {
 
     pub(super) fn expiry(&self, listener: &str, seconds: i64) {
         self.expiry.with_label_values(&[listener]).set(seconds);
+    }
+
+    /// The listener has no certificates any more.
+    pub(super) fn no_expiry(&self, listener: &str) {
+        // What is not there need not be taken out.
+        let _ = self.expiry.remove_label_values(&[listener]);
     }
 }
 

@@ -29,35 +29,48 @@ pub enum Phase {
 
 /// The state of the process and of its origins; what every render tells it is kept without locks.
 pub struct Health {
+    process: Arc<Process>,
+    /// By origin: how many renders failed since the last that did not, and the milliseconds from
+    /// `since` to the first of them. Zero: none.
+    origins: Vec<(Arc<str>, Arc<AtomicU64>)>,
+}
+
+/// What a change of the configuration does not touch.
+struct Process {
     phase: AtomicU8,
     reload_refused: AtomicBool,
     disk: Trouble,
     since: Instant,
-    /// By origin: how many renders failed since the last that did not, and the milliseconds from
-    /// `since` to the first of them. Zero: none.
-    origins: Vec<(Arc<str>, AtomicU64)>,
 }
 
 impl Health {
     /// A process that is starting, with origins of which nothing is known.
     pub(super) fn new(origins: &[Arc<str>]) -> Self {
-        Health {
+        let process = Arc::new(Process {
             phase: AtomicU8::new(Phase::Starting as u8),
             reload_refused: AtomicBool::new(false),
             disk: Trouble::default(),
             since: Instant::now(),
-            origins: origins.iter().map(|name| (name.clone(), AtomicU64::new(0))).collect(),
-        }
+        });
+        Health { process, origins: origins.iter().map(|name| (name.clone(), Arc::default())).collect() }
+    }
+
+    /// The same process with the origins of the next configuration; of those that stay it is known how they are.
+    pub(super) fn next(&self, origins: &[Arc<str>]) -> Self {
+        let known = |name: &Arc<str>| self.origins.iter().find(|(other, _)| other == name);
+        let cell = |name: &Arc<str>| known(name).map(|(_, cell)| Arc::clone(cell)).unwrap_or_default();
+        let origins = origins.iter().map(|name| (name.clone(), cell(name))).collect();
+        Health { process: Arc::clone(&self.process), origins }
     }
 
     /// Says where the process is in its life.
     pub fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
+        self.process.phase.store(phase as u8, Relaxed);
     }
 
     /// Where the process is in its life.
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Relaxed) {
+        match self.process.phase.load(Relaxed) {
             0 => Phase::Starting,
             1 => Phase::Running,
             _ => Phase::Stopping,
@@ -66,13 +79,13 @@ impl Health {
 
     /// Why the process is degraded, a sentence each; empty when it is not.
     pub fn reasons(&self) -> Vec<String> {
-        self.reasons_at(self.since.elapsed())
+        self.reasons_at(self.process.since.elapsed())
     }
 
     /// The origins that degrade the process, with how many of their renders failed in a row.
     pub fn failing(&self) -> Vec<(Arc<str>, u64)> {
-        let now = self.since.elapsed();
-        let failing = |(name, cell): &(Arc<str>, AtomicU64)| {
+        let now = self.process.since.elapsed();
+        let failing = |(name, cell): &(Arc<str>, Arc<AtomicU64>)| {
             Some((Arc::clone(name), failures_of_degraded(cell.load(Relaxed), now)?))
         };
         self.origins.iter().filter_map(failing).collect()
@@ -80,16 +93,16 @@ impl Health {
 
     /// Where the disk tier says why it is off.
     pub(super) fn disk_trouble(&self) -> Trouble {
-        Arc::clone(&self.disk)
+        Arc::clone(&self.process.disk)
     }
 
     pub(super) fn set_reload_refused(&self, refused: bool) {
-        self.reload_refused.store(refused, Relaxed);
+        self.process.reload_refused.store(refused, Relaxed);
     }
 
     /// Takes note of a render.
     pub(super) fn origin_result(&self, origin: OriginId, verdict: OriginVerdict) {
-        self.origin_result_at(origin, verdict, self.since.elapsed());
+        self.origin_result_at(origin, verdict, self.process.since.elapsed());
     }
 
     fn origin_result_at(&self, origin: OriginId, verdict: OriginVerdict, now: Duration) {
@@ -107,14 +120,17 @@ impl Health {
     }
 
     fn reasons_at(&self, now: Duration) -> Vec<String> {
-        let failing = |(name, cell): &(Arc<str>, AtomicU64)| {
+        let failing = |(name, cell): &(Arc<str>, Arc<AtomicU64>)| {
             let failures = failures_of_degraded(cell.load(Relaxed), now)?;
             let at_least = if failures == COUNT_MASK { "at least " } else { "" };
             Some(format!("origin {name}: its last {at_least}{failures} renders failed"))
         };
-        let reload =
-            self.reload_refused.load(Relaxed).then(|| "the last reload of the configuration was refused".into());
-        let disk = self.disk.lock().as_ref().map(|why| format!("the disk tier is off: {why}"));
+        let reload = self
+            .process
+            .reload_refused
+            .load(Relaxed)
+            .then(|| "the last reload of the configuration was refused".into());
+        let disk = self.process.disk.lock().as_ref().map(|why| format!("the disk tier is off: {why}"));
         self.origins.iter().filter_map(failing).chain(disk).chain(reload).collect()
     }
 }

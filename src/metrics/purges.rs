@@ -5,6 +5,7 @@ use crate::policy::purge::Kind;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 /// Counts purges.
+#[derive(Clone)]
 pub(super) struct Purges {
     /// By kind, then mode.
     purged: Vec<[IntCounter; PurgeMode::ALL.len()]>,

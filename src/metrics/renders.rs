@@ -8,6 +8,7 @@ use crate::config::{OriginId, RouteId};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Upper bounds of a render's duration, in seconds.
@@ -15,6 +16,7 @@ const BOUNDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 /// Counts renders; every handle is resolved once.
 pub(super) struct Renders {
+    families: Families,
     /// By route; each with its origin.
     routes: Vec<RouteSeries>,
     /// By origin.
@@ -37,20 +39,56 @@ struct OriginSeries {
     backoffs: IntCounter,
 }
 
+/// The families; what has the same labels is the same series in every configuration.
+#[derive(Clone)]
+struct Families {
+    collapsed: IntCounterVec,
+    renders: IntCounterVec,
+    duration: HistogramVec,
+    in_flight: IntGaugeVec,
+    waiting: IntGaugeVec,
+    backoffs: IntCounterVec,
+}
+
 impl Renders {
     /// Series for these routes and origins.
     pub(super) fn new(names: &Names, registry: &Registry) -> prometheus::Result<Self> {
-        let collapsed = counters(
-            registry,
-            "breadbox_collapsed_requests_total",
-            "Requests that waited for a render somebody else had started.",
-            &["route"],
-        )?;
-        Ok(Renders {
-            routes: route_series(names, registry, &collapsed)?,
-            origins: origin_series(names, registry)?,
-            collapsed_without_route: collapsed.with_label_values(&[NO_ROUTE]),
-        })
+        Ok(Renders::of(names, Families::new(registry)?))
+    }
+
+    /// Series for the routes and origins of the next configuration.
+    pub(super) fn next(&self, names: &Names) -> Self {
+        Renders::of(names, self.families.clone())
+    }
+
+    fn of(names: &Names, families: Families) -> Self {
+        Renders {
+            routes: families.route_series(names),
+            origins: names.origins.iter().map(|origin| families.origin_series(origin)).collect(),
+            collapsed_without_route: families.collapsed.with_label_values(&[NO_ROUTE]),
+            families,
+        }
+    }
+
+    /// Takes out what `names` has and `kept` has not.
+    pub(super) fn forget(&self, names: &Names, kept: &Names) {
+        // What is not there need not be taken out.
+        for origin in names.origins.iter().filter(|origin| !kept.origins.contains(origin)) {
+            let label: [&str; 1] = [origin];
+            let _ = self.families.duration.remove_label_values(&label);
+            let _ = self.families.in_flight.remove_label_values(&label);
+            let _ = self.families.waiting.remove_label_values(&label);
+            let _ = self.families.backoffs.remove_label_values(&label);
+        }
+        for route in names.routes.iter().filter(|route| !kept.routes.contains(route)) {
+            let _ = self.families.collapsed.remove_label_values(&[&**route]);
+        }
+        let rendered: Vec<_> = kept.rendered().collect();
+        for (origin, route) in names.rendered().filter(|pair| !rendered.contains(pair)) {
+            for result in RenderResult::ALL {
+                let _ = self.families.renders.remove_label_values(&[origin, route, result.as_str()]);
+            }
+        }
     }
 
     /// Counts a render that ended; its time in the queue does not count.
@@ -80,41 +118,46 @@ impl Renders {
     }
 }
 
-fn route_series(names: &Names, registry: &Registry, collapsed: &IntCounterVec) -> prometheus::Result<Vec<RouteSeries>> {
-    let labels = ["origin", "route", "result"];
-    let renders = counters(registry, "breadbox_renders_total", "Renders that ended, by how they ended.", &labels)?;
-    let one = |(route, origin): (&_, &OriginId)| {
-        let route: &str = route;
-        let result =
-            |result: RenderResult| renders.with_label_values(&[&*names.origins[origin.0], route, result.as_str()]);
-        RouteSeries {
-            origin: *origin,
-            collapsed: collapsed.with_label_values(&[route]),
-            results: RenderResult::ALL.into_iter().map(result).collect(),
-        }
-    };
-    Ok(names.routes.iter().map(AsRef::as_ref).zip(&names.route_origins).map(one).collect())
-}
+impl Families {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let help = "From the start of a render to its end, without its time in the queue.";
+        let opts = HistogramOpts::new("breadbox_render_duration_seconds", help).buckets(BOUNDS.to_vec());
+        let duration = HistogramVec::new(opts, &["origin"])?;
+        registry.register(Box::new(duration.clone()))?;
+        let collapsed = "Requests that waited for a render somebody else had started.";
+        let labels = ["origin", "route", "result"];
+        let backoffs = "Failed renders that made their key wait before the next try.";
+        Ok(Families {
+            collapsed: counters(registry, "breadbox_collapsed_requests_total", collapsed, &["route"])?,
+            renders: counters(registry, "breadbox_renders_total", "Renders that ended, by how they ended.", &labels)?,
+            duration,
+            in_flight: gauges(registry, "breadbox_renders_in_flight", "Renders that run now.", "origin")?,
+            waiting: gauges(registry, "breadbox_renders_waiting", "Renders that wait for their turn.", "origin")?,
+            backoffs: counters(registry, "breadbox_backoffs_total", backoffs, &["origin"])?,
+        })
+    }
 
-fn origin_series(names: &Names, registry: &Registry) -> prometheus::Result<Vec<OriginSeries>> {
-    let help = "From the start of a render to its end, without its time in the queue.";
-    let opts = HistogramOpts::new("breadbox_render_duration_seconds", help).buckets(BOUNDS.to_vec());
-    let duration = HistogramVec::new(opts, &["origin"])?;
-    registry.register(Box::new(duration.clone()))?;
-    let in_flight = gauges(registry, "breadbox_renders_in_flight", "Renders that run now.", "origin")?;
-    let waiting = gauges(registry, "breadbox_renders_waiting", "Renders that wait for their turn.", "origin")?;
-    let help = "Failed renders that made their key wait before the next try.";
-    let backoffs = counters(registry, "breadbox_backoffs_total", help, &["origin"])?;
-    let one = |origin: &_| {
-        let label: [&str; 1] = [AsRef::<str>::as_ref(origin)];
+    fn route_series(&self, names: &Names) -> Vec<RouteSeries> {
+        let one = |(route, id): (&Arc<str>, &OriginId)| {
+            let origin = &*names.origins[id.0];
+            let result = |result: RenderResult| self.renders.with_label_values(&[origin, route, result.as_str()]);
+            RouteSeries {
+                origin: *id,
+                collapsed: self.collapsed.with_label_values(&[&**route]),
+                results: RenderResult::ALL.into_iter().map(result).collect(),
+            }
+        };
+        names.routes.iter().zip(&names.route_origins).map(one).collect()
+    }
+
+    fn origin_series(&self, origin: &str) -> OriginSeries {
         OriginSeries {
-            duration: duration.with_label_values(&label),
-            in_flight: in_flight.with_label_values(&label),
-            waiting: waiting.with_label_values(&label),
-            backoffs: backoffs.with_label_values(&label),
+            duration: self.duration.with_label_values(&[origin]),
+            in_flight: self.in_flight.with_label_values(&[origin]),
+            waiting: self.waiting.with_label_values(&[origin]),
+            backoffs: self.backoffs.with_label_values(&[origin]),
         }
-    };
-    Ok(names.origins.iter().map(one).collect())
+    }
 }
 
 fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {

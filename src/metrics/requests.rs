@@ -5,6 +5,7 @@
 use super::family::{counter, desc, family, histogram};
 use crate::config::RouteId;
 use crate::policy::outcome::Served;
+use arc_swap::ArcSwap;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{MetricFamily, MetricType};
 use std::array;
@@ -45,95 +46,127 @@ const MAX_SHARDS: usize = 64;
 #[repr(align(128))]
 struct Line([AtomicU64; SUM + 1]);
 
-/// What the threads of one shard have counted.
-struct Shard {
-    /// One line for each route (the last: no route) and outcome.
-    lines: Box<[Line]>,
-    /// In its first cell: bytes sent.
-    bytes: Line,
+/// One route's series: by shard, then by outcome.
+type Row = Arc<[[Line; Served::ALL.len()]]>;
+
+/// The rows of a configuration with their names; the last one: no route.
+type Rows = Vec<(Arc<str>, Row)>;
+
+/// Counts requests of one configuration. A route that the next one has too goes on in the same row.
+#[derive(Clone)]
+pub(super) struct Requests {
+    rows: Arc<Rows>,
+    /// By shard, in its first cell: bytes sent.
+    bytes: Arc<[Line]>,
+    /// What scrapes show.
+    shown: Shown,
 }
 
-/// Counts requests.
+/// What scrapes show: the rows of the configuration in force.
 #[derive(Clone)]
-pub(super) struct Requests(Arc<Inner>);
+pub(super) struct Shown(Arc<Inner>);
 
 struct Inner {
-    routes: Vec<Arc<str>>,
-    shards: Box<[Shard]>,
+    rows: ArcSwap<Rows>,
+    bytes: Arc<[Line]>,
     total: Desc,
     duration: Desc,
-    bytes: Desc,
+    bytes_sent: Desc,
 }
 
 impl Requests {
     /// Series for these routes and for requests without one, for about this many threads.
     pub(super) fn new(routes: &[Arc<str>], threads: usize) -> Self {
-        let lines = (routes.len() + 1) * Served::ALL.len();
         // Twice the workers: the other runtimes have threads, too, and a collision costs only time.
         let shards = (threads * 2).next_power_of_two().min(MAX_SHARDS);
-        let shard = || Shard { lines: (0..lines).map(|_| Line::default()).collect(), bytes: Line::default() };
+        let bytes: Arc<[Line]> = (0..shards).map(|_| Line::default()).collect();
+        let rows = Arc::new(rows(routes, shards, &Vec::new()));
         let labels = ["route", "outcome"];
-        Requests(Arc::new(Inner {
-            routes: routes.to_vec(),
-            shards: (0..shards).map(|_| shard()).collect(),
+        let shown = Shown(Arc::new(Inner {
+            rows: ArcSwap::new(Arc::clone(&rows)),
+            bytes: Arc::clone(&bytes),
             total: desc("breadbox_requests_total", "Requests answered, by route and outcome.", &labels),
             duration: desc(
                 "breadbox_request_duration_seconds",
                 "From a request's head to the end of its answer.",
                 &labels,
             ),
-            bytes: desc("breadbox_response_bytes_total", "Bytes of response bodies sent to clients.", &[]),
-        }))
+            bytes_sent: desc("breadbox_response_bytes_total", "Bytes of response bodies sent to clients.", &[]),
+        }));
+        Requests { rows, bytes, shown }
+    }
+
+    /// Series for the routes of the next configuration; scrapes go on showing these here until
+    /// [`Requests::show`].
+    pub(super) fn next(&self, routes: &[Arc<str>]) -> Self {
+        Requests { rows: Arc::new(rows(routes, self.bytes.len(), &self.rows)), ..self.clone() }
+    }
+
+    /// From now on scrapes show these series.
+    pub(super) fn show(&self) {
+        self.shown.0.rows.store(Arc::clone(&self.rows));
+    }
+
+    /// What is asked at every scrape.
+    pub(super) fn collector(&self) -> Shown {
+        self.shown.clone()
     }
 
     /// Counts one request. Sums wrap after 584 years of requests, which reads as a restart.
     pub(super) fn record(&self, route: Option<RouteId>, served: Served, bytes: u64, duration: Duration) {
-        let inner = &*self.0;
-        let row = route.map_or(inner.routes.len(), |route| route.0);
-        let shard = &inner.shards[thread_number() & (inner.shards.len() - 1)];
-        let line = &shard.lines[row * Served::ALL.len() + served as usize].0;
+        let (_, row) = &self.rows[route.map_or(self.rows.len() - 1, |route| route.0)];
+        let shard = thread_number() & (self.bytes.len() - 1);
+        let line = &row[shard][served as usize].0;
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_NANOS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
         line[bucket].fetch_add(1, Relaxed);
         line[SUM].fetch_add(nanos, Relaxed);
-        shard.bytes.0[0].fetch_add(bytes, Relaxed);
+        self.bytes[shard].0[0].fetch_add(bytes, Relaxed);
     }
 }
 
-impl Inner {
-    /// The cells of one series over all shards.
-    fn sums(&self, line: usize) -> [u64; SUM + 1] {
-        let cell =
-            |i: usize| self.shards.iter().fold(0, |sum: u64, s| sum.wrapping_add(s.lines[line].0[i].load(Relaxed)));
-        array::from_fn(cell)
-    }
+/// Rows for these routes and for no route; those of `before` that have the same name, and new ones.
+fn rows(routes: &[Arc<str>], shards: usize, before: &Rows) -> Rows {
+    let names = routes.iter().cloned().chain([Arc::from(NO_ROUTE)]);
+    let row = |name: Arc<str>| {
+        let known = before.iter().find(|(other, _)| *other == name).map(|(_, row)| Arc::clone(row));
+        let row = known.unwrap_or_else(|| (0..shards).map(|_| array::from_fn(|_| Line::default())).collect());
+        (name, row)
+    };
+    names.map(row).collect()
 }
 
-impl Collector for Requests {
+/// The cells of one series over all shards.
+fn sums(row: &Row, served: Served) -> [u64; SUM + 1] {
+    let cell =
+        |i: usize| row.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard[served as usize].0[i].load(Relaxed)));
+    array::from_fn(cell)
+}
+
+impl Collector for Shown {
     fn desc(&self) -> Vec<&Desc> {
-        vec![&self.0.total, &self.0.duration, &self.0.bytes]
+        vec![&self.0.total, &self.0.duration, &self.0.bytes_sent]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let inner = &*self.0;
-        let names = inner.routes.iter().map(|name| &**name).chain([NO_ROUTE]);
         let mut totals = Vec::new();
         let mut durations = Vec::new();
-        for (row, route) in names.enumerate() {
-            for (column, served) in Served::ALL.into_iter().enumerate() {
-                let sums = inner.sums(row * Served::ALL.len() + column);
-                let labels = [("route", route), ("outcome", served.as_str())];
+        for (route, row) in inner.rows.load().iter() {
+            for served in Served::ALL {
+                let sums = sums(row, served);
+                let labels = [("route", &**route), ("outcome", served.as_str())];
                 let buckets = &sums[..SUM];
                 // The total is read off the buckets, so the two always agree.
                 totals.push(counter(&labels, buckets.iter().sum::<u64>() as f64));
                 durations.push(histogram(&labels, &BOUNDS, buckets, sums[SUM] as f64 / 1e9));
             }
         }
-        let bytes = inner.shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard.bytes.0[0].load(Relaxed)));
+        let bytes = inner.bytes.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard.0[0].load(Relaxed)));
         vec![
             family(&inner.total, MetricType::COUNTER, totals),
             family(&inner.duration, MetricType::HISTOGRAM, durations),
-            family(&inner.bytes, MetricType::COUNTER, vec![counter(&[], bytes as f64)]),
+            family(&inner.bytes_sent, MetricType::COUNTER, vec![counter(&[], bytes as f64)]),
         ]
     }
 }
@@ -184,12 +217,37 @@ mod tests {
                 });
             }
         });
-        let line = |row: usize, served: Served| requests.0.sums(row * Served::ALL.len() + served as usize);
+        let line = |row: usize, served: Served| sums(&requests.rows[row].1, served);
         let hits = line(1, Served::Hit);
         assert_eq!((hits[0], hits[SUM]), (8_000, 8_000 * 20_000));
         assert_eq!(line(2, Served::Bypass)[BOUNDS.len()], 8_000);
         assert_eq!(line(0, Served::Hit), [0; SUM + 1]);
-        let bytes = requests.collect()[2].get_metric()[0].get_counter().get_value();
+        let bytes = requests.collector().collect()[2].get_metric()[0].get_counter().get_value();
         assert_eq!(bytes, 88_000.0);
+    }
+
+    /// A route keeps its counts through a change of the configuration, wherever it stands then; one that
+    /// is gone is shown no more, and a request that began before is still counted.
+    #[test]
+    fn a_route_keeps_its_row() {
+        let old = Requests::new(&["/a".into(), "/b".into()], 1);
+        let count = |requests: &Requests, id| requests.record(Some(RouteId(id)), Served::Hit, 1, Duration::ZERO);
+        count(&old, 1);
+        let new = old.next(&["/c".into(), "/b".into()]);
+        count(&old, 0);
+        new.show();
+        count(&old, 1);
+        count(&new, 1);
+        let shown: Vec<(String, f64)> = old.collector().collect()[0]
+            .get_metric()
+            .iter()
+            .filter(|metric| metric.get_label().iter().any(|label| label.value() == "hit"))
+            .map(|metric| {
+                let route = metric.get_label().iter().find(|label| label.name() == "route").unwrap();
+                (route.value().to_owned(), metric.get_counter().get_value())
+            })
+            .collect();
+        let expected = [("/c", 0.0), ("/b", 3.0), (NO_ROUTE, 0.0)];
+        assert_eq!(shown, expected.map(|(name, count)| (name.to_owned(), count)));
     }
 }

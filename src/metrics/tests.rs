@@ -2,6 +2,7 @@
 //! that the text is the format's.
 
 use super::*;
+use crate::config::{Limits, Listener};
 use crate::policy::outcome::Served;
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +15,7 @@ fn metrics() -> Metrics {
         listeners: listener_names(["0.0.0.0:8080", "127.0.0.1:0", "127.0.0.1:0"].iter().map(|a| a.parse().unwrap())),
         threads: 2,
     };
-    Metrics::with_names(&names).unwrap()
+    Metrics::with_names(names).unwrap()
 }
 
 fn outcome(served: Served, collapsed: bool) -> Outcome {
@@ -54,6 +55,7 @@ fn keys(metrics: &Metrics) -> BTreeSet<String> {
 fn the_number_of_series_never_changes() {
     let metrics = metrics();
     let before = keys(&metrics);
+    let listeners = metrics.names.listeners.clone();
     let mut random = rand::rng();
     for _ in 0..10_000 {
         let route = random.random_range(0..4_usize);
@@ -64,7 +66,7 @@ fn the_number_of_series_never_changes() {
         metrics.request(route, &outcome(served, random.random()), random.random_range(0..9_999), duration);
         metrics.render(RouteId(random.random_range(0..3)), result, duration);
         metrics.backed_off(OriginId(random.random_range(0..2)));
-        drop((metrics.connection(random.random_range(0..3)), metrics.render_runs(OriginId(1))));
+        drop((metrics.listener(&listeners[random.random_range(0..3)]).connection(), metrics.render_runs(OriginId(1))));
         metrics.invalidated();
     }
     metrics.reload_refused();
@@ -82,8 +84,8 @@ fn a_scrape_shows_what_was_counted() {
     metrics.observe_store(|| StoreReading { bytes: 5, pages: 4, capacity: 3, evictions: 2, ..StoreReading::default() });
     metrics.observe_backoff_keys(|| 9);
     let waiting = metrics.render_waits(OriginId(0));
-    let _connection = metrics.connection(2);
-    drop(metrics.connection(0));
+    let _connection = metrics.listener("127.0.0.1:0#2").connection();
+    drop(metrics.listener("0.0.0.0:8080").connection());
     metrics.reload_taken();
     let shown = scrape(&metrics);
     for (series, value) in [
@@ -154,4 +156,57 @@ fn renders_that_are_counted_are_what_health_judges() {
     assert_eq!(metrics.health().reasons(), ["origin shop: its last 5 renders failed"]);
     metrics.reload_refused();
     assert_eq!(metrics.health().reasons().len(), 2);
+}
+
+/// A change of the configuration takes nothing off what stays, adds what is new, and removes what is gone,
+/// also from a request or a render that began before.
+#[test]
+fn series_go_on_through_a_change_of_the_configuration() {
+    let before = metrics();
+    before.render(RouteId(2), RenderResult::Good, Duration::ZERO);
+    before.request(Some(RouteId(2)), &outcome(Served::Miss, true), 1, Duration::ZERO);
+    let running = before.render_runs(OriginId(0));
+    let mut next = crate::policy::testing::config(vec![
+        crate::policy::testing::route("/new"),
+        crate::policy::testing::route("/{*rest}"),
+    ]);
+    let address = "0.0.0.0:8080".parse().unwrap();
+    let limits = Limits {
+        head_timeout: Duration::ZERO,
+        idle_timeout: Duration::ZERO,
+        max_head: 0,
+        max_headers: 0,
+        max_streams: 0,
+        handshake_timeout: Duration::ZERO,
+        max_handshakes: std::num::NonZeroUsize::MIN,
+    };
+    next.listeners = vec![Listener { address, limits, tls: vec![], h2c: false }];
+    let after = before.next(&next);
+    let all = keys(&before);
+    assert!(all.contains(r#"breadbox_renders_total{origin="web",result="good",route="/new"}"#), "there from the start");
+    after.supersede(&before);
+    after.reload_taken();
+    before.render(RouteId(2), RenderResult::Good, Duration::ZERO);
+    before.render(RouteId(1), RenderResult::Good, Duration::ZERO);
+    after.render(RouteId(1), RenderResult::Good, Duration::ZERO);
+    after.request(Some(RouteId(1)), &outcome(Served::Miss, true), 1, Duration::ZERO);
+    let shown = scrape(&after);
+    for (series, value) in [
+        (r#"breadbox_renders_total{origin="web",result="good",route="/{*rest}"}"#, Some(3.0)),
+        (r#"breadbox_renders_total{origin="web",result="good",route="/new"}"#, Some(0.0)),
+        (r#"breadbox_requests_total{route="/{*rest}",outcome="miss"}"#, Some(2.0)),
+        (r#"breadbox_collapsed_requests_total{route="/{*rest}"}"#, Some(2.0)),
+        (r#"breadbox_renders_in_flight{origin="web"}"#, Some(1.0)),
+        (r#"breadbox_renders_in_flight{origin="shop"}"#, None),
+        (r#"breadbox_connections{listener="0.0.0.0:8080"}"#, Some(0.0)),
+        (r#"breadbox_connections{listener="127.0.0.1:0"}"#, None),
+        ("breadbox_response_bytes_total", Some(2.0)),
+        ("breadbox_config_generation", Some(2.0)),
+        (r#"breadbox_config_reloads_total{result="taken"}"#, Some(1.0)),
+    ] {
+        assert_eq!(shown.get(series).copied(), value, "{series}");
+    }
+    assert!(shown.keys().all(|series| !series.contains("shop")), "{shown:?}");
+    drop(running);
+    assert_eq!(scrape(&before)[r#"breadbox_renders_in_flight{origin="web"}"#], 0.0);
 }

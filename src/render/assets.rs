@@ -58,7 +58,7 @@ impl Engine {
         let is_headers = setup.route(wanted.route).cache == CacheMode::Headers;
         let key = self.missing(&wanted, is_headers.then_some(&headers))?;
         let now = self.now();
-        let waits = self.backing_off_until(&key, wanted.origin, now).is_some_and(|until| now < until);
+        let waits = self.backing_off_until(&setup, &key, wanted.origin, now).is_some_and(|until| now < until);
         if waits || self.store.is_uncacheable(&key, now) {
             return None;
         }
@@ -115,7 +115,7 @@ pub(crate) async fn fetch_assets(engine: Arc<Engine>) {
             let still_wanted = || engine.store.get(&key).is_none();
             let Some(flight) = engine.refresh(&key, still_wanted, || order) else { continue };
             setup.metrics.fetched_asset();
-            room.take(flight, origin);
+            room.take(flight, Arc::clone(&setup.config.origin(origin).name));
         }
     }
 }

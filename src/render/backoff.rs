@@ -15,11 +15,11 @@ mod retry_after;
 
 pub use retry_after::retry_after;
 
-use crate::config::OriginId;
 use crate::policy::{Key, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -38,14 +38,18 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Locks; a power of two.
 const SHARDS: usize = 16;
 
-/// The failures of every key, and what the origins have rendered well since.
+/// The failures of every key.
 pub struct Backoff<K = Key> {
     shards: Box<[Mutex<Shard<K>>]>,
     per_shard: usize,
     hasher: foldhash::fast::RandomState,
-    /// Good renders by origin: the epoch that a wait belongs to.
-    good_renders: Box<[AtomicU64]>,
 }
+
+/// What one origin has rendered well: the epoch that a wait belongs to. Clones count together, so an
+/// origin keeps it through a change of the configuration, wherever it stands in the file then; no two
+/// origins are ever in the same epoch.
+#[derive(Clone, Debug)]
+pub struct GoodRenders(Arc<AtomicU64>);
 
 struct Shard<K> {
     failing: HashMap<K, Failing, foldhash::fast::RandomState>,
@@ -71,29 +75,37 @@ enum AtFault {
     Page,
 }
 
-impl<K: Clone + Eq + Hash> Backoff<K> {
-    /// For a configuration with this many origins; an [`OriginId`] beyond them panics.
-    pub fn new(origins: usize) -> Self {
-        Backoff::with_capacity(origins, MAX_KEYS)
+impl GoodRenders {
+    /// Of an origin that has rendered nothing yet.
+    pub fn none() -> Self {
+        static ORIGINS: AtomicU64 = AtomicU64::new(0);
+        GoodRenders(Arc::new(AtomicU64::new(ORIGINS.fetch_add(1, Ordering::SeqCst) << 40)))
     }
 
-    fn with_capacity(origins: usize, keys: usize) -> Self {
+    fn epoch(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Default for Backoff<K> {
+    fn default() -> Self {
+        Backoff::with_capacity(MAX_KEYS)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Backoff<K> {
+    fn with_capacity(keys: usize) -> Self {
         let hasher = foldhash::fast::RandomState::default();
         let shard =
             || Mutex::new(Shard { failing: HashMap::with_hasher(hasher.clone()), oldest: BTreeMap::new(), next: 0 });
-        Backoff {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
-            per_shard: keys.div_ceil(SHARDS),
-            hasher,
-            good_renders: (0..origins).map(|_| AtomicU64::new(0)).collect(),
-        }
+        Backoff { shards: (0..SHARDS).map(|_| shard()).collect(), per_shard: keys.div_ceil(SHARDS), hasher }
     }
 
     /// When `key` may be rendered again, if it has to wait at `now`.
-    pub fn waiting(&self, key: &K, origin: OriginId, now: Timestamp) -> Option<Timestamp> {
+    pub fn waiting(&self, key: &K, origin: &GoodRenders, now: Timestamp) -> Option<Timestamp> {
         let shard = self.shard(key).lock();
         let failing = shard.failing.get(key)?;
-        if failing.until <= now || failing.at_fault == AtFault::Origin && failing.epoch != self.epoch(origin) {
+        if failing.until <= now || failing.at_fault == AtFault::Origin && failing.epoch != origin.epoch() {
             return None;
         }
         // A wait that no failure can have asked for: the wall clock was set back.
@@ -106,12 +118,12 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     pub fn failed(
         &self,
         key: &K,
-        origin: OriginId,
+        origin: &GoodRenders,
         now: Timestamp,
         retry_after: Option<Duration>,
         random: f64,
     ) -> Timestamp {
-        let epoch = self.epoch(origin);
+        let epoch = origin.epoch();
         let mut shard = self.shard(key).lock();
         let before = shard.take(key).filter(|before| before.until.later(FORGOTTEN_AFTER) > now);
         let failures = before.as_ref().map_or(0, |before| before.failures).saturating_add(1);
@@ -127,8 +139,8 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     /// Notes a good render of `key`: forgets its failures, and ends the waits that its origin's
     /// failures have caused.
-    pub fn succeeded(&self, key: &K, origin: OriginId) {
-        self.good_renders[origin.0].fetch_add(1, Ordering::SeqCst);
+    pub fn succeeded(&self, key: &K, origin: &GoodRenders) {
+        origin.0.fetch_add(1, Ordering::SeqCst);
         self.shard(key).lock().take(key);
     }
 
@@ -140,10 +152,6 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     /// Whether no key is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn epoch(&self, origin: OriginId) -> u64 {
-        self.good_renders[origin.0].load(Ordering::SeqCst)
     }
 
     fn shard(&self, key: &K) -> &Mutex<Shard<K>> {

@@ -70,9 +70,9 @@ struct Question<'a> {
 /// Asks one origin. Connections are kept and shared by all who hold it.
 pub struct OriginClient {
     origin: Arc<config::Origin>,
-    servers: Box<[Server]>,
+    servers: Box<[Arc<Server>]>,
     next: AtomicUsize,
-    trust: Trust,
+    trust: Arc<Trust>,
     connector: Arc<TransportConnector>,
 }
 
@@ -93,12 +93,29 @@ impl OriginClient {
         let mut options = ConnectorOptions::new(origin.max_renders.get());
         options.ca_file = trust.connector_file();
         OriginClient {
-            servers: origin.servers.iter().cloned().map(Server::new).collect(),
+            servers: origin.servers.iter().cloned().map(Server::new).map(Arc::new).collect(),
             next: AtomicUsize::new(0),
-            trust,
+            trust: Arc::new(trust),
             connector: Arc::new(TransportConnector::new(Some(options))),
             origin,
         }
+    }
+
+    /// A client for the origin as the next configuration has it: servers that stay are known to it, and
+    /// connections are kept where they are verified as before.
+    pub(crate) fn next(&self, origin: Arc<config::Origin>) -> Self {
+        let known = |server: &config::Server| self.servers.iter().find(|other| other.is_of(server));
+        let server =
+            |server: &config::Server| known(server).cloned().unwrap_or_else(|| Arc::new(Server::new(server.clone())));
+        let servers = origin.servers.iter().map(server).collect();
+        let same_connections = self.origin.servers == origin.servers
+            && self.origin.ca == origin.ca
+            && self.origin.max_renders == origin.max_renders;
+        if !same_connections {
+            return OriginClient { servers, ..OriginClient::new(origin) };
+        }
+        let (trust, connector) = (Arc::clone(&self.trust), Arc::clone(&self.connector));
+        OriginClient { servers, next: AtomicUsize::new(0), trust, connector, origin }
     }
 
     /// Sends a request and reads the head of the answer. Dropping the future closes the connection.

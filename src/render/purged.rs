@@ -71,7 +71,7 @@ impl Engine {
         if self.store.is_uncacheable(key, now) {
             return Due::Never;
         }
-        if self.backing_off_until(key, wanted.origin, now).is_some_and(|until| now < until) {
+        if self.backing_off_until(setup, key, wanted.origin, now).is_some_and(|until| now < until) {
             return Due::Later;
         }
         let order = Order {
@@ -147,7 +147,7 @@ impl Sweep<'_> {
         }
         let still_wanted = || matches!(self.engine.due(&setup, key), Due::Now(..));
         let Some(flight) = self.engine.refresh(key, still_wanted, || *order) else { return ControlFlow::Continue(()) };
-        self.room.take(flight, origin);
+        self.room.take(flight, Arc::clone(&setup.config.origin(origin).name));
         match u32::try_from(setup.config.purging.refresh) {
             _ if standing == Standing::Deployed => setup.metrics.refreshed_deployed(),
             Ok(rate @ 1..) => {
@@ -164,15 +164,15 @@ impl Sweep<'_> {
 /// Room at the origins for renders that nobody waits for: a quarter of what each renders at once.
 #[derive(Default)]
 pub(super) struct Room {
-    running: JoinSet<OriginId>,
-    /// Of each running render: whom it asks.
-    at_once: Vec<OriginId>,
+    running: JoinSet<Arc<str>>,
+    /// Of each running render: whom it asks. By name, which outlives a change of the configuration.
+    at_once: Vec<Arc<str>>,
 }
 
 impl Room {
     /// Counts a render until it has ended.
-    pub(super) fn take(&mut self, flight: Arc<Flight>, origin: OriginId) {
-        self.at_once.push(origin);
+    pub(super) fn take(&mut self, flight: Arc<Flight>, origin: Arc<str>) {
+        self.at_once.push(Arc::clone(&origin));
         self.running.spawn(async move {
             flight.ended().await;
             origin
@@ -181,18 +181,19 @@ impl Room {
 
     /// Waits until this origin has room for one more of these renders.
     pub(super) async fn wait(&mut self, setup: &Setup, origin: OriginId) {
-        let most = (setup.config.origin(origin).max_renders.get() / 4).max(1);
+        let origin = setup.config.origin(origin);
+        let most = (origin.max_renders.get() / 4).max(1);
         while let Some(ended) = self.running.try_join_next() {
             self.end(ended.ok());
         }
-        while self.at_once.iter().filter(|other| **other == origin).count() >= most {
+        while self.at_once.iter().filter(|other| **other == origin.name).count() >= most {
             let Some(ended) = self.running.join_next().await else { return self.at_once.clear() };
             self.end(ended.ok());
         }
     }
 
-    fn end(&mut self, origin: Option<OriginId>) {
-        if let Some(at) = self.at_once.iter().position(|other| Some(*other) == origin) {
+    fn end(&mut self, origin: Option<Arc<str>>) {
+        if let Some(at) = self.at_once.iter().position(|other| Some(other) == origin.as_ref()) {
             self.at_once.swap_remove(at);
         }
     }

@@ -5,6 +5,7 @@
 mod builds;
 mod unstored;
 
+use super::backoff::GoodRenders;
 use super::flight::{Failure, Flight, HeadKind};
 use super::gate::{self, Backoff, Circumstances, Gate, NotShared};
 use super::mishap::Mishap;
@@ -296,12 +297,16 @@ impl Run<'_> {
     }
 
     fn good(&self) {
-        self.engine.backoff.succeeded(&self.order.key, self.order.origin);
+        self.engine.backoff.succeeded(&self.order.key, self.good_renders());
+    }
+
+    fn good_renders(&self) -> &GoodRenders {
+        &self.order.setup.origins[self.order.origin.0].good_renders
     }
 
     fn wait_for_origins_cache(&self) {
         let (key, now) = (&self.order.key, self.engine.now());
-        self.engine.backoff.failed(key, self.order.origin, now, None, rand::random());
+        self.engine.backoff.failed(key, self.good_renders(), now, None, rand::random());
     }
 
     fn remember(&self) {
@@ -332,7 +337,7 @@ impl Run<'_> {
     }
 
     fn backoff(&self, wait: Option<Duration>) {
-        self.engine.backoff.failed(&self.order.key, self.order.origin, self.engine.now(), wait, rand::random());
+        self.engine.backoff.failed(&self.order.key, self.good_renders(), self.engine.now(), wait, rand::random());
         self.order.setup.metrics.backed_off(self.order.origin);
     }
 

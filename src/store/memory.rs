@@ -46,6 +46,8 @@ impl Entry {
 pub(super) struct Memory {
     cache: Cache<Key, Entry, foldhash::quality::RandomState>,
     counts: Arc<Counts>,
+    /// Bytes it may hold; foyer says what it began with.
+    capacity: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +80,21 @@ impl Memory {
             .with_weighter(|_: &Key, entry: &Entry| entry.weight())
             .with_event_listener(Arc::clone(&counts) as Arc<dyn EventListener<Key = Key, Value = Entry>>)
             .build();
-        Memory { cache, counts }
+        Memory { cache, counts, capacity: AtomicUsize::new(config.memory) }
+    }
+
+    pub(super) fn can_become(&self, config: &config::Store) -> bool {
+        self.cache.shards() <= shards(config).max(config.memory / (2 * config.max_page.max(1)))
+    }
+
+    pub(super) fn limit(&self, config: &config::Store) {
+        if config.memory == self.capacity() {
+            return;
+        }
+        match self.cache.resize(config.memory) {
+            Ok(()) => self.capacity.store(config.memory, Ordering::Relaxed),
+            Err(error) => tracing::error!(%error, "store.memory could not be changed"),
+        }
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Entry> {
@@ -103,7 +119,7 @@ impl Memory {
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.cache.capacity()
+        self.capacity.load(Ordering::Relaxed)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -36,7 +36,7 @@ async fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Set
         anonymous: lookup.route.cache.is_anonymous(),
         key_state: KeyState {
             uncacheable: engine.store.is_uncacheable(&seen.flight, now),
-            backing_off_until: engine.backing_off_until(&seen.flight, wanted.origin, now),
+            backing_off_until: engine.backing_off_until(setup, &seen.flight, wanted.origin, now),
             only_if_cached: false,
             standing: seen.page.as_deref().map(|page| engine.standing(&setup.config, page)).unwrap_or_default(),
         },

@@ -51,6 +51,11 @@ impl Server {
         }
     }
 
+    /// Whether it is this one of the configuration.
+    pub(super) fn is_of(&self, config: &config::Server) -> bool {
+        self.config == *config
+    }
+
     /// `host[:port]`, for messages.
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name

@@ -5,6 +5,7 @@ use super::PATIENCE;
 use super::client::{Ask, Client, Response};
 use super::log::{Log, field, is_level};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -211,8 +212,18 @@ impl Breadbox {
 
     /// Tells the process to end in good order. From here on it may be gone.
     pub(crate) fn sigterm(&self) {
+        self.may_end();
+        self.signal("TERM");
+    }
+
+    /// From here on the process may be gone.
+    pub(crate) fn may_end(&self) {
         *self.stopped.lock().expect("nobody panics while holding the flag") = true;
-        let status = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.pid)]).status();
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid)]).status();
         assert!(status.expect("there is a shell").success(), "the process takes a signal");
     }
 
@@ -222,6 +233,30 @@ impl Breadbox {
         let mut child = self.child.lock().expect("nobody panics while holding the child");
         child.kill().expect("the child is ours");
         child.wait().expect("the child is ours");
+    }
+
+    /// A file next to the configuration, which is `proxy.yaml`.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.as_ref().expect("it was started with a file").path().join(name)
+    }
+
+    /// Replaces a file next to the configuration as a whole.
+    pub(crate) fn write(&self, name: &str, text: impl Into<String>) {
+        let beside = self.file(&format!("{name}.new"));
+        std::fs::write(&beside, text.into()).expect("the directory is writable");
+        std::fs::rename(beside, self.file(name)).expect("the directory is writable");
+    }
+
+    /// Writes `proxy.yaml` and has it reloaded with the token `t`.
+    #[track_caller]
+    pub(crate) fn reload(&self, config: impl Into<String>) -> Response {
+        self.write("proxy.yaml", config);
+        self.admin_ask(&Ask::new("POST", "/-/reload").header("Authorization", "Bearer t"))
+    }
+
+    /// The public listeners by now, in the order in which they were opened; those that are gone included.
+    pub(crate) fn addrs_by_now(&self) -> Vec<SocketAddr> {
+        listeners(&self.logs(), "public")
     }
 
     /// Waits until the process has ended.

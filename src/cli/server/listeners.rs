@@ -1,0 +1,251 @@
+//! The public listeners: which are open, and how they become those of another configuration. One that
+//! stays keeps its socket; one that is new is bound before anything changes; one that is gone takes no
+//! more connections and finishes those that it has.
+
+use super::ServerError;
+use crate::config::{Config, Listener};
+use crate::front::{self, Connections, Door, LiveLimits, Proxy, Tls};
+use crate::metrics::{ListenerSeries, Metrics, listener_names};
+use crate::render::Engine;
+use arc_swap::ArcSwap;
+use pingora::apps::HttpServerApp;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How long a connection that is idle when its listener stops may still bring a request, which is answered
+/// with `Connection: close`. Whoever sends one request after the other never meets a closed connection.
+pub(super) const LAST_REQUESTS: Duration = Duration::from_millis(500);
+
+/// Every open public listener.
+pub(super) struct Listeners {
+    engine: Arc<Engine>,
+    connections: Arc<Connections>,
+    open: Vec<Open>,
+}
+
+/// Everything that becoming the listeners of a configuration needs and may not get.
+pub(super) struct Prepared {
+    bound: Vec<Bound>,
+    /// For listeners that are open and whose connections are to begin otherwise.
+    doors: Vec<(String, Option<Arc<Tls>>)>,
+}
+
+/// A listener that is not open yet.
+struct Bound {
+    name: String,
+    socket: TcpListener,
+    address: SocketAddr,
+    tls: Option<Arc<Tls>>,
+}
+
+/// One open listener.
+struct Open {
+    /// The address as in the file, with a number where it is there more than once.
+    name: String,
+    config: Listener,
+    limits: Arc<LiveLimits>,
+    service: Arc<ArcSwap<Service>>,
+    /// Those that older connections are served by.
+    older: Vec<Arc<HttpProxy<Proxy>>>,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+/// What serves connections that begin now.
+struct Service {
+    door: Arc<Door>,
+    proxy: Arc<HttpProxy<Proxy>>,
+}
+
+/// What changed.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    pub(super) added: Vec<String>,
+    pub(super) removed: Vec<String>,
+}
+
+/// Binds what `config` listens on beyond `open`. Nothing is served there yet; dropped, the sockets close.
+///
+/// # Errors
+/// An address that cannot be had, or no random numbers for TLS.
+pub(super) fn prepare(config: &Config, open: &[(String, Listener)]) -> Result<Prepared, ServerError> {
+    let mut prepared = Prepared { bound: Vec::new(), doors: Vec::new() };
+    for (name, listener) in named(config) {
+        match open.iter().find(|(other, _)| *other == name) {
+            Some((_, before)) if opens_alike(before, listener) => {}
+            Some(_) => prepared.doors.push((name, Tls::of(listener)?)),
+            None => {
+                let (socket, address) = super::bind(listener.address)?;
+                prepared.bound.push(Bound { name, socket, address, tls: Tls::of(listener)? });
+            }
+        }
+    }
+    Ok(prepared)
+}
+
+/// Whether connections begin alike; certificates and limits of requests change behind the same door.
+fn opens_alike(one: &Listener, other: &Listener) -> bool {
+    one.scheme() == other.scheme()
+        && one.h2c == other.h2c
+        && one.limits.handshake_timeout == other.limits.handshake_timeout
+        && one.limits.max_handshakes == other.limits.max_handshakes
+}
+
+fn named(config: &Config) -> impl Iterator<Item = (String, &Listener)> {
+    let names = listener_names(config.listeners.iter().map(|listener| listener.address));
+    names.into_iter().zip(&config.listeners)
+}
+
+impl Listeners {
+    /// None yet.
+    pub(super) fn new(engine: &Arc<Engine>) -> Self {
+        Listeners { engine: Arc::clone(engine), connections: Arc::default(), open: Vec::new() }
+    }
+
+    /// Those that are open, by name.
+    pub(super) fn open(&self) -> Vec<(String, Listener)> {
+        self.open.iter().map(|open| (open.name.clone(), open.config.clone())).collect()
+    }
+
+    /// The connections of all of them, those that are gone included.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// Becomes what `config` says; `prepared` was made for it. The engine's configuration is `config` already.
+    pub(super) fn become_those_of(&mut self, config: &Config, prepared: Prepared) -> Changed {
+        let mut changed = Changed::default();
+        let wanted: Vec<(String, &Listener)> = named(config).collect();
+        let is_wanted = |open: &Open| wanted.iter().any(|(name, _)| *name == open.name);
+        let (stays, goes): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open).into_iter().partition(is_wanted);
+        self.open = stays;
+        for gone in goes {
+            changed.removed.push(gone.name.clone());
+            tokio::spawn(gone.close());
+        }
+        let Prepared { mut bound, mut doors } = prepared;
+        for (name, listener) in wanted {
+            if let Some(open) = self.open.iter_mut().find(|open| open.name == name) {
+                let door = doors.iter().position(|(other, _)| *other == name).map(|at| doors.swap_remove(at).1);
+                open.change(&self.engine, listener, door);
+            } else if let Some(at) = bound.iter().position(|bound| bound.name == name) {
+                changed.added.push(name);
+                self.serve(bound.swap_remove(at), listener);
+            }
+        }
+        changed
+    }
+
+    fn serve(&mut self, bound: Bound, listener: &Listener) {
+        let limits = LiveLimits::new(listener.limits.clone());
+        let service = Service::new(&self.engine, listener, &limits, bound.tls);
+        let service = Arc::new(ArcSwap::from_pointee(service));
+        let (stop, stopping) = watch::channel(false);
+        let metrics = Arc::clone(&self.engine.setup().metrics);
+        let public = Public {
+            service: Arc::clone(&service),
+            connections: Arc::clone(&self.connections),
+            series: metrics.listener(&bound.name),
+            metrics,
+            stopping: stopping.clone(),
+        };
+        super::announce("public", bound.address);
+        let accepting = tokio::spawn(front::accept(bound.socket, stopping, move |tcp, peer| public.serve(tcp, peer)));
+        let (name, config) = (bound.name, listener.clone());
+        self.open.push(Open { name, config, limits, service, older: Vec::new(), stop, accepting });
+    }
+
+    /// Takes no more connections anywhere; what is in flight goes on, and what is idle after
+    /// [`LAST_REQUESTS`] is closed.
+    pub(super) async fn stop(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        let mut accepting = Vec::new();
+        let mut proxies = Vec::new();
+        for one in open {
+            let _ = one.stop.send(true);
+            accepting.push(one.accepting);
+            proxies.extend(one.older);
+            proxies.push(Arc::clone(&one.service.load().proxy));
+        }
+        for task in accepting {
+            let _ = task.await;
+        }
+        tokio::select! {
+            () = self.connections.closed() => {}
+            () = tokio::time::sleep(LAST_REQUESTS) => {}
+        }
+        for proxy in proxies {
+            proxy.http_cleanup().await;
+        }
+    }
+}
+
+impl Open {
+    /// Becomes what the next configuration says of it; `tls` is given where connections are to begin otherwise.
+    fn change(&mut self, engine: &Arc<Engine>, listener: &Listener, tls: Option<Option<Arc<Tls>>>) {
+        self.limits.change(listener.limits.clone());
+        let service = self.service.load_full();
+        match tls {
+            None => {
+                if let Some(tls) = &service.door.tls {
+                    tls.replace(&listener.tls);
+                }
+            }
+            Some(tls) => {
+                self.older.retain(|proxy| Arc::strong_count(proxy) > 1);
+                self.older.push(Arc::clone(&service.proxy));
+                self.service.store(Arc::new(Service::new(engine, listener, &self.limits, tls)));
+            }
+        }
+        self.config = listener.clone();
+    }
+
+    /// Takes no more connections; those that are idle may bring one more request for a while, and what is
+    /// in flight is finished.
+    async fn close(self) {
+        let _ = self.stop.send(true);
+        let _ = self.accepting.await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+        for proxy in self.older {
+            proxy.http_cleanup().await;
+        }
+        let service = self.service.load_full();
+        service.proxy.http_cleanup().await;
+    }
+}
+
+impl Service {
+    fn new(engine: &Arc<Engine>, listener: &Listener, limits: &Arc<LiveLimits>, tls: Option<Arc<Tls>>) -> Self {
+        let proxy = front::proxy(engine, listener.scheme(), Arc::clone(limits));
+        Service { door: Arc::new(Door { tls, h2c: listener.h2c, limits: Arc::clone(limits) }), proxy }
+    }
+}
+
+/// What a public listener needs to serve a connection.
+struct Public {
+    service: Arc<ArcSwap<Service>>,
+    connections: Arc<Connections>,
+    series: ListenerSeries,
+    metrics: Arc<Metrics>,
+    stopping: ShutdownWatch,
+}
+
+impl Public {
+    fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
+        let open = self.connections.enter();
+        let counted = self.series.connection();
+        let service = self.service.load_full();
+        let (metrics, stopping) = (Arc::clone(&self.metrics), self.stopping.clone());
+        tokio::spawn(async move {
+            front::receive(&service.door, &service.proxy, tcp, peer, &metrics, &stopping).await;
+            drop(counted);
+            drop(open);
+        });
+    }
+}
