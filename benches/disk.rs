@@ -145,7 +145,10 @@ fn small(arguments: &Arguments, scratch: &Scratch) -> Result<()> {
     println!("start of the process to its first page from disk: {:?}", first.duration_since(started));
     proxy.wait_for_pages(n)?;
     let each = proxy.resident().saturating_sub(bare) as f64 / n as f64;
-    println!("recovery: {} s; memory for a page on disk: {each:.0} bytes", proxy.metric("breadbox_disk_recovery_seconds")?);
+    println!(
+        "recovery: {} s; memory for a page on disk: {each:.0} bytes",
+        proxy.metric("breadbox_disk_recovery_seconds")?
+    );
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod disk;
 mod family;
 pub mod handshakes;
 pub mod health;
+mod names;
 mod observed;
 mod process;
 mod purges;
@@ -23,6 +24,7 @@ pub mod totals;
 pub use disk::{Disk, DiskDrop, DiskFailure, DiskRead};
 pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
 pub use health::{Health, Phase};
+pub use names::listener_names;
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
@@ -31,14 +33,13 @@ use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
 use crate::policy::outcome::Outcome;
 use crate::policy::purge;
 use handshakes::Handshakes;
+use names::Names;
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use purges::Purges;
 use renders::Renders;
 use requests::Requests;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The `Content-Type` of [`Metrics::encode`].
@@ -62,16 +63,6 @@ pub struct Metrics {
     config_last_reload: IntGauge,
     /// Taken, refused.
     config_reloads: [IntCounter; 2],
-}
-
-/// The values that labels can have.
-struct Names {
-    routes: Vec<Arc<str>>,
-    /// By route: who renders its pages.
-    route_origins: Vec<OriginId>,
-    origins: Vec<Arc<str>>,
-    listeners: Vec<String>,
-    threads: usize,
 }
 
 /// What is counted on one public listener.
@@ -322,34 +313,6 @@ impl Metrics {
         };
         Metrics::with_names(names).expect("the names are distinct")
     }
-}
-
-impl Names {
-    /// Who renders which route.
-    fn rendered(&self) -> impl Iterator<Item = (&str, &str)> {
-        let ids = self.route_origins.iter();
-        self.routes.iter().zip(ids).map(|(route, origin)| (&*self.origins[origin.0], &**route))
-    }
-
-    fn of(config: &Config) -> Names {
-        Names {
-            routes: config.routes.iter().map(|route| route.name.clone()).collect(),
-            route_origins: config.routes.iter().map(|route| route.origin).collect(),
-            origins: config.origins.iter().map(|origin| origin.name.clone()).collect(),
-            listeners: listener_names(config.listeners.iter().map(|listener| listener.address)),
-            threads: config.threads.get(),
-        }
-    }
-}
-
-/// What listeners are called: the addresses as in the file; repeated ones, which only port 0 allows, are numbered.
-pub fn listener_names(addresses: impl Iterator<Item = SocketAddr>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for address in addresses.map(|address| address.to_string()) {
-        let repeats = names.iter().filter(|name| name.split('#').next() == Some(&address)).count();
-        names.push(if repeats == 0 { address } else { format!("{address}#{}", repeats + 1) });
-    }
-    names
 }
 
 impl ListenerSeries {

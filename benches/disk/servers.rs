@@ -47,7 +47,8 @@ impl Proxy {
         );
         fs::write(&file, yaml)?;
         let log = File::create(dir.join("log"))?;
-        let binary = std::env::var_os("BREADBOX_BIN").map_or_else(|| env!("CARGO_BIN_EXE_breadbox").into(), PathBuf::from);
+        let binary =
+            std::env::var_os("BREADBOX_BIN").map_or_else(|| env!("CARGO_BIN_EXE_breadbox").into(), PathBuf::from);
         let mut command = Command::new(binary);
         command.arg("run").arg("--config").arg(&file).env("BREADBOX_LOG", "warn");
         let process = Running::start(&command, Stdio::from(log))?;

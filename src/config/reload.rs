@@ -30,11 +30,17 @@ impl Config {
     pub fn fixed(&self, next: &Config) -> Vec<Fixed> {
         let pairs = [
             ("threads", self.threads.to_string(), next.threads.to_string()),
+            ("store.disk", disk(self), disk(next)),
             ("admin.address", self.admin.address.to_string(), next.admin.address.to_string()),
         ];
         let differs = pairs.into_iter().filter(|(_, running, wanted)| running != wanted);
         differs.map(|(key, running, wanted)| Fixed { key, running, wanted }).collect()
     }
+}
+
+fn disk(config: &Config) -> String {
+    let named = |disk: &super::Disk| format!("{} of {} bytes", disk.path.display(), disk.capacity);
+    config.store.disk.as_ref().map_or_else(|| "none".to_owned(), named)
 }
 
 #[cfg(test)]
