@@ -16,7 +16,7 @@ BACKENDS := target/backends
 BACKEND  ?= django next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench setup-browser setup-backends demo run build test check format lint docs benches bench backends prometheus handover docker
+.PHONY: help setup setup-bench setup-browser setup-backends demo run build test torture check format lint docs benches bench backends prometheus handover docker
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -47,6 +47,9 @@ test: setup setup-browser ## Every test
 	else \
 		set -x; $(CARGO) test --locked --no-fail-fast --lib --bins --tests; \
 	fi
+
+torture: setup ## Kill it a hundred times in the middle of writes and purges (TORTURE_KILLS)
+	TORTURE_KILLS=$${TORTURE_KILLS:-100} $(CARGO) test --locked --test scenarios kills_at_random_moments
 
 check: setup format lint docs benches test ## What has to pass before a change is taken
 

@@ -30,7 +30,7 @@ pub(crate) use gate::is_html;
 pub use notices::Notices;
 
 use crate::config::reload::Fixed;
-use crate::config::{self, Config, Origin, OriginId, Route, RouteId};
+use crate::config::{Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
 use crate::policy::explain::RenderUnderWay;
 use crate::policy::route::{RouteError, RouteTable};
@@ -272,13 +272,6 @@ impl Engine {
     /// The bounds of `next` that the store cannot take over while it runs.
     pub(crate) fn fixed_memory(&self, next: &Config) -> Option<Fixed> {
         let running = self.setup.load();
-        if running.config.store.disk != next.store.disk {
-            let shown = |disk: &Option<config::Disk>| {
-                disk.as_ref().map_or("none".to_owned(), |disk| format!("{} of {}B", disk.path.display(), disk.capacity))
-            };
-            let (running, wanted) = (shown(&running.config.store.disk), shown(&next.store.disk));
-            return Some(Fixed { key: "store.disk", running, wanted });
-        }
         if self.store.can_become(&next.store) {
             return None;
         }

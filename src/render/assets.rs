@@ -43,7 +43,7 @@ impl Engine {
     }
 
     /// The order for an asset that is not stored, if anything of it would be.
-    fn order_asset(self: &Arc<Self>, page: &Page, target: &str) -> Option<Order> {
+    async fn order_asset(self: &Arc<Self>, page: &Page, target: &str) -> Option<Order> {
         let setup = self.setup();
         let uri = page.key.uri();
         let mut headers = as_a_browser(uri.host)?;
@@ -57,6 +57,7 @@ impl Engine {
         let Admission::Lookup(wanted) = admit(&setup.config, &setup.routes, &incoming) else { return None };
         encoding::ask_for_none(setup.route(wanted.route), &mut headers);
         let is_headers = setup.route(wanted.route).cache == CacheMode::Headers;
+        self.store.recall(&wanted.key, &headers).await;
         let key = self.missing(&wanted, is_headers.then_some(&headers))?;
         let now = self.now();
         let waits = self.backing_off_until(&setup, &key, wanted.origin, now).is_some_and(|until| now < until);
@@ -110,7 +111,7 @@ pub(crate) async fn fetch_assets(engine: Arc<Engine>) {
             links::assets(&body, &url, |path| patterns.matches(path))
         };
         for target in found {
-            let Some(order) = engine.order_asset(&page, &target) else { continue };
+            let Some(order) = engine.order_asset(&page, &target).await else { continue };
             let (setup, origin, key) = (Arc::clone(&order.setup), order.origin, order.key.clone());
             room.wait(&setup, origin).await;
             let still_wanted = || engine.store.get(&key).is_none();

@@ -1,8 +1,8 @@
 //! The directory of the disk tier: made if it is not there, and ours alone as long as the lock is held.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Another process has the directory.
@@ -37,7 +37,8 @@ pub(super) enum Refusal {
 impl Directory {
     /// Makes it and takes it.
     pub(super) fn take(path: &Path) -> Result<Directory, Refusal> {
-        fs::create_dir_all(path)?;
+        // What pages say is nobody else's business on this machine.
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock_path(path))?;
         match lock.try_lock() {
             Ok(()) => {}

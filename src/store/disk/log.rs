@@ -39,6 +39,8 @@ pub(super) struct PageLog {
     /// What is in the last file, which takes the next records.
     open: Vec<Placed>,
     cleaning: Option<Cleaning>,
+    /// Files that were cleaned since there was room enough.
+    in_vain: usize,
     index: Arc<Index>,
     is_popular: Arc<IsPopular>,
     evicted: Box<dyn Fn() + Send>,
@@ -123,6 +125,7 @@ impl PageLog {
             segments: BTreeMap::new(),
             open: Vec::new(),
             cleaning: None,
+            in_vain: 0,
             index,
             is_popular,
             evicted,
@@ -241,6 +244,7 @@ impl PageLog {
     /// Cleans a little, if room will be needed soon; whether there is more to do.
     pub(super) fn clean_ahead(&mut self) -> io::Result<bool> {
         if self.cleaning.is_none() && self.used() + 2 * segment_size(self.capacity) <= self.capacity {
+            self.in_vain = 0;
             return Ok(false);
         }
         self.clean()?;
@@ -313,9 +317,12 @@ impl PageLog {
         let size = segment_size(self.capacity);
         // Beyond this, copying would cost too much for what it frees.
         let fits = live <= self.capacity.saturating_sub(3 * size) / 10 * 9;
+        // What says that records are gone has to be copied, too, and may be all there is: then the oldest file
+        // goes as it is, and with it the need for some of that.
+        let helps = self.in_vain <= self.segments.len();
         let least = others().min_by(|(_, one), (_, other)| (one.live * other.len).cmp(&(other.live * one.len)));
-        let (number, segment) = if fits { least? } else { others().next()? };
-        let evicting = (!fits && segment.live > 0).then_some(size / 2);
+        let (number, segment) = if fits && helps { least? } else { others().next()? };
+        let evicting = ((!fits || !helps) && segment.live > 0).then_some(if helps { size / 2 } else { 0 });
         let listed = segment::read_list(&self.dir, *number, self.store);
         let placed = listed.or_else(|| Segment::open(&self.dir, *number, self.store).ok().map(|(_, placed)| placed));
         Some(Cleaning { number: *number, left: placed.unwrap_or_default().into_iter(), evicting })
@@ -378,6 +385,7 @@ impl PageLog {
         if let Some((_, last)) = self.last() {
             last.file.sync_data()?;
         }
+        self.in_vain += 1;
         self.segments.remove(&number);
         self.index.remove_file(number);
         segment::remove(&self.dir, number)

@@ -108,6 +108,9 @@ impl Worker {
                     }
                 },
                 Ok(None) => {
+                    // Nobody waits for that; it may take as long as the other one's requests.
+                    self.shared.phase.send_replace(Phase::Off);
+                    self.shared.series.down("another process is about to let go of its directory");
                     self.shared.unwritten.wait(POLL);
                     continue;
                 }
@@ -128,6 +131,10 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         if !self.take_directory()? {
             return Ok(None);
+        }
+        if self.waiting {
+            self.waiting = false;
+            shared.phase.send_replace(Phase::Opening);
         }
         shared.failure.lock().take();
         let (store, cold) = self.store()?;
@@ -181,7 +188,6 @@ impl Worker {
             Err(Refusal::Locked(locked)) => return Err(io::Error::other(locked)),
             Err(Refusal::Io(error)) => return Err(error),
         }
-        self.waiting = false;
         Ok(true)
     }
 

@@ -186,3 +186,20 @@ fn a_large_record_is_kept() {
     assert_eq!((fixture.read(1), fixture.read(2)), (Some(29), Some(29)));
     assert!(fixture.bytes() <= 8 << 20);
 }
+
+/// What says that pages are gone takes room, too, and there may be nothing else: it comes to an end.
+#[test]
+fn removals_alone_do_not_fill_a_store() {
+    let fixture = Fixture::new(4 << 20);
+    let mut log = fixture.open();
+    write(&mut log, u64::MAX, 1, 100_000);
+    for hash in 0..300_000 {
+        remove(&mut log, hash);
+        if hash % 1000 == 0 {
+            while log.clean_ahead().expect("it can be cleaned") {}
+        }
+    }
+    assert!(fixture.bytes() <= 4 << 20, "{}", fixture.bytes());
+    write(&mut log, 1, 7, 1000);
+    assert_eq!(fixture.read(1), Some(7));
+}
