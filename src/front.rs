@@ -5,6 +5,7 @@
 mod bypass;
 mod connection;
 mod error_page;
+mod fallback;
 mod guard;
 mod handler;
 mod head_check;

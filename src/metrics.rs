@@ -6,6 +6,9 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod disk;
+mod encodings;
+mod fallbacks;
 mod family;
 pub mod handshakes;
 pub mod health;
@@ -20,14 +23,19 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use disk::{Disk, DiskDrop, DiskFailure, DiskRead};
+pub use encodings::EncodingResult;
+pub use fallbacks::PollEnd;
 pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
 pub use health::{Health, Phase};
 pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, Listener, OriginId, RouteId};
+use crate::config::{Codec, Config, Listener, OriginId, RouteId};
 use crate::policy::outcome::Outcome;
+use encodings::Encodings;
+use fallbacks::Fallbacks;
 use handshakes::Handshakes;
 use lists::{Listed, Lists};
 use observed::Observed;
@@ -49,6 +57,7 @@ pub struct Metrics {
     requests: Requests,
     renders: Renders,
     observed: Observed,
+    disk: Disk,
     health: Health,
     open_connections: IntGaugeVec,
     names: Names,
@@ -57,6 +66,8 @@ pub struct Metrics {
     invalidations: IntCounter,
     purges: Purges,
     lists: Lists,
+    fallbacks: Fallbacks,
+    encodings: Encodings,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
     /// Taken, refused.
@@ -102,6 +113,7 @@ impl Metrics {
             requests: self.requests.next(&names.routes),
             renders: self.renders.next(&names),
             observed: self.observed.clone(),
+            disk: self.disk.clone(),
             health: self.health.next(&names.origins),
             open_connections: open_connections(&names, &self.open_connections),
             handshakes: self.handshakes.clone(),
@@ -109,6 +121,8 @@ impl Metrics {
             invalidations: self.invalidations.clone(),
             purges: self.purges.clone(),
             lists: self.lists.next(&names.listed),
+            fallbacks: self.fallbacks.next(&names),
+            encodings: self.encodings.clone(),
             config_generation: self.config_generation.clone(),
             config_last_reload: self.config_last_reload.clone(),
             config_reloads: self.config_reloads.clone(),
@@ -121,6 +135,7 @@ impl Metrics {
         self.requests.show();
         self.renders.forget(&before.names, &self.names);
         self.lists.forget(&before.names.listed, &self.names.listed);
+        self.fallbacks.forget(&before.names, &self.names);
         for listener in before.names.listeners.iter().filter(|name| !self.names.listeners.contains(name)) {
             // What is not there need not be taken out.
             let _ = self.open_connections.remove_label_values(&[listener]);
@@ -138,11 +153,13 @@ impl Metrics {
         register_start(&registry)?;
         let connections =
             renders::gauges(&registry, "breadbox_connections", "Connections of clients that are open.", "listener")?;
+        let health = Health::new(&names.origins);
         let metrics = Metrics {
             requests,
             renders: Renders::new(&names, &registry)?,
             observed,
-            health: Health::new(&names.origins),
+            disk: Disk::new(&registry, health.disk_trouble())?,
+            health,
             open_connections: open_connections(&names, &connections),
             handshakes: Handshakes::new(&registry)?,
             connections_total: counter(&registry, "breadbox_connections_total", "Connections accepted from clients.")?,
@@ -153,6 +170,8 @@ impl Metrics {
             )?,
             purges: Purges::new(&registry)?,
             lists: Lists::new(&names.listed, &registry)?,
+            fallbacks: Fallbacks::new(&names, &registry)?,
+            encodings: Encodings::new(&registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -230,6 +249,51 @@ impl Metrics {
         self.invalidations.inc();
     }
 
+    /// Counts a page that was compressed, and how long that took.
+    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
+        self.encodings.encoded(codec, result, took);
+    }
+
+    /// So many pages wait to be compressed.
+    pub fn encodings_waiting(&self, pages: usize) {
+        self.encodings.waiting(pages);
+    }
+
+    /// Counts a page that is not compressed because too many wait.
+    pub fn encoding_dropped(&self) {
+        self.encodings.dropped();
+    }
+
+    /// Counts an answer that was made from a coding because the page was wanted without.
+    pub fn unpacked(&self, took: Duration) {
+        self.encodings.unpacked(took);
+    }
+
+    /// Counts a fallback page that was shown.
+    pub fn fallback_shown(&self, route: RouteId) {
+        self.fallbacks.shown(route);
+    }
+
+    /// Counts a fallback page that gave way to something else, that long after it was first shown.
+    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
+        self.fallbacks.gave_way(route, after);
+    }
+
+    /// One more open long poll, for as long as the value is kept.
+    pub fn poll_opens(&self) -> Held {
+        self.fallbacks.poll_opens()
+    }
+
+    /// Counts a long poll that ended.
+    pub fn poll_ended(&self, end: PollEnd) {
+        self.fallbacks.poll_ended(end);
+    }
+
+    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
+    pub fn poll_refused(&self, limit: &'static str) {
+        self.fallbacks.poll_refused(limit);
+    }
+
     /// How many configurations were taken.
     pub fn generation(&self) -> i64 {
         self.config_generation.get()
@@ -259,6 +323,11 @@ impl Metrics {
     /// Where the number of keys that back off comes from; asked at every scrape.
     pub fn observe_backoff_keys(&self, source: impl Fn() -> u64 + Send + 'static) {
         self.observed.set_backoff_keys(Box::new(source));
+    }
+
+    /// The series of the disk tier.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Where the number of log lines that were dropped comes from; asked at every scrape.

@@ -136,6 +136,7 @@ fn reference_yaml_shows_the_defaults() {
     let shown = parse_file(&repository().join("config/reference.yaml")).unwrap_or_else(|error| panic!("{error}"));
     let routes = "routes:
         - { match: \"/isr/{*rest}\", cache: isr }
+        - { match: \"/shown/{*rest}\", cache: isr, fallback: { page: builtin } }
         - { match: \"/static/{*rest}\", cache: static }
         - { match: \"/off/{*rest}\", cache: off }
         - { match: \"/{*rest}\" }";
@@ -260,6 +261,11 @@ fn every_key_of_a_route_is_read() {
     let Some(Paths::Sitemap(sitemap)) = &route.paths else { panic!("{:?}", route.paths) };
     assert_eq!(sitemap.source.to_string(), "https://shop.example.com/sitemap.xml?all");
     assert_eq!((sitemap.refresh, sitemap.max_paths), (Duration::from_secs(60), 1000));
+    let fallback = route.fallback.as_ref().expect("a page");
+    assert_eq!((fallback.after, fallback.hold), (Duration::ZERO, Duration::from_secs(1)));
+    assert_eq!((fallback.status.as_u16(), fallback.preload.max), (503, 1));
+    assert_eq!(fallback.preload.from, ["https://cdn.example.com".into()]);
+    assert!(fallback.page.body("t").starts_with(b"<!doctype html>\n<html lang=\"en\"><head><title>One moment"));
 }
 
 fn template(text: &str) -> Template {
@@ -283,6 +289,9 @@ fn every_other_form_of_a_route_is_read() {
     assert_eq!((cache_control(headers), headers.honour_request_cache_control), ("max-age=5", false));
     assert_eq!(headers.tag_headers, ["cache-tag"]);
     assert_eq!(from_headers.revalidate, Revalidate::FromHeaders { default: Duration::from_secs(5) });
+    let fallback = from_headers.fallback.as_ref().expect("the page that is shipped");
+    assert_eq!((fallback.after, fallback.hold), (Duration::from_secs(1), Duration::from_secs(30)));
+    assert!(never.fallback.is_none());
     assert_eq!((&from_headers.query, &from_headers.bypass_cookies), (&QueryRule::None, &BypassCookies::Any));
     let day = Window::For(Duration::from_secs(86_400));
     assert_eq!(from_headers.stale, StaleWindows { while_revalidate: day, if_error: day });

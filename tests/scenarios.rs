@@ -16,10 +16,15 @@ mod scenarios {
     mod dashboard;
     mod deploys;
     mod disconnect;
+    mod disk;
     mod draft;
+    mod encodings;
+    mod encodings_origin;
     mod error_pages;
     mod explain;
     mod failures;
+    mod fallback;
+    mod fallback_waits;
     mod harness_itself;
     mod hosts;
     mod http2;

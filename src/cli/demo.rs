@@ -61,6 +61,7 @@ Breadbox in front of a shop of 100,000 products. Its pages take {render} ms to r
 In a browser (the foot of each page says when it was rendered, and how fast it came):
 
   {site}/                 the shop
+  {site}/products/4711    nobody has asked for it: you see another page until it is rendered
   {site}/products/42      change its price and see who notices when
   {admin}/metrics          the numbers
 

@@ -14,6 +14,7 @@ use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
+use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
 pub(super) use reload::{Reloader, Source};
 
@@ -55,6 +56,9 @@ pub(crate) enum ServerError {
     /// The routes contradict each other.
     #[error(transparent)]
     Routes(#[from] crate::policy::route::RouteError),
+    /// Another process has the directory of the disk tier.
+    #[error(transparent)]
+    Locked(#[from] crate::store::Locked),
     /// Threads or signal handlers cannot be had.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -97,7 +101,8 @@ impl Server {
         let prepared = listeners::prepare(&config, &[])?;
         let admin_socket = bind(config.admin.address)?;
         let metrics = Arc::new(Metrics::new(&config));
-        let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
+        let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
+        let engine = Engine::open(setup, OnLock::Refuse)?;
         observe(&engine, &metrics);
         metrics.observe_log(self.reloader.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
@@ -130,8 +135,11 @@ impl Server {
         let connections = Arc::clone(listeners.connections());
         tracing::info!(signal = stopped_by, open = connections.open(), "stopping");
         metrics.health().enter(Phase::Stopping);
+        engine.close_polls();
         listeners.stop().await;
         finish(&connections, engine.setup().config.shutdown_timeout, &mut signals).await;
+        // Nobody renders any more.
+        engine.close_store().await;
         admin.abort();
         tracing::info!("stopped");
         Ok(())

@@ -1,6 +1,6 @@
 //! One route of `proxy.yaml`: which paths it takes and by which rules their pages are kept.
 
-use super::{ErrorPage, Invalidation, NamePatterns, OriginId, Paths, Template};
+use super::{Compression, ErrorPage, Fallback, Invalidation, NamePatterns, OriginId, Paths, Template};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct Route {
     pub tag_headers: Vec<HeaderName>,
     /// Tags that every page of the route has besides.
     pub tags: Vec<Template>,
+    /// What visitors see while a page is rendered for the first time (`isr`, `static`); `None`: they wait.
+    pub fallback: Option<Fallback>,
     /// What a successful unsafe request through the route purges besides its own URI.
     pub invalidate: Vec<Invalidation>,
     /// How long a 404 or 410 is fresh. Default 10 s; not with lifetimes from headers that are named.
@@ -58,6 +60,8 @@ pub struct Route {
     pub set_cookie: SetCookie,
     /// `Cache-Control` towards browsers.
     pub client_cache_control: ClientCacheControl,
+    /// How its pages are compressed; `None`: they are kept as the origin sent them.
+    pub compression: Option<Arc<Compression>>,
     /// Whether a client's own `Cache-Control` and `Pragma` count (RFC 9111 §5.2.1). Default: on `headers` only.
     pub honour_request_cache_control: bool,
     /// Heuristic freshness (RFC 9111 §4.2.2), only on `headers`: at most this long; zero switches it off.

@@ -1,6 +1,7 @@
 //! The glue to pingora's proxy: each hook translates in, asks, translates out.
 
 use super::bypass;
+use super::fallback::{self, Visitor};
 use super::guard::Guarded;
 use super::head_check;
 use super::head_http2;
@@ -65,6 +66,8 @@ pub(crate) struct Ctx {
     pub(super) route: Option<RouteId>,
     pub(super) outcome: Outcome,
     pub(super) sent_cookie: bool,
+    /// What it brought back of a fallback page.
+    pub(super) visitor: Visitor,
     /// How the request goes on to the origin, if it does.
     pub(super) forward: Option<Forward>,
     /// The order of servers it tries, and how many attempts it has made.
@@ -102,6 +105,7 @@ impl Ctx {
                 detail: None,
             },
             sent_cookie: false,
+            visitor: Visitor::default(),
             forward: None,
             turn: None,
             attempts: 0,
@@ -237,7 +241,7 @@ impl Proxy {
             method: incoming.method.as_str(),
             scheme: self.scheme.as_str(),
             host: field(&header::HOST).or_else(authority).unwrap_or_default(),
-            target: incoming.target,
+            target: fallback::loggable(incoming.target, &ctx.outcome),
             agent: field(&header::USER_AGENT).unwrap_or_default(),
             traceparent: field(&TRACEPARENT),
             route: ctx.route.map_or("", |id| &ctx.setup.route(id).name),
@@ -288,6 +292,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        fallback::take_cookie(session, ctx)?;
         ctx.sent_cookie = session.req_header().headers.contains_key(header::COOKIE);
         if let Err(bad) = self.check_head(session) {
             return self.refuse(session, ctx, bad.status, bad.reason).await;
@@ -303,6 +308,7 @@ impl ProxyHttp for Proxy {
                 Ok(false)
             }
             Admission::Unlisted { by, .. } => self.not_found(session, ctx, by).await,
+            Admission::Own(own) => fallback::answer(self, session, ctx, &own).await,
             Admission::Lookup(wanted) if is_draft(ctx, session) => {
                 let forward = Forward::of_wanted(&wanted, BypassReason::Draft);
                 ctx.bypass(forward);
@@ -365,7 +371,11 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        bypass::finish_response(&self.engine, session, response, ctx)
+        if let Some(sequence) = bypass::finish_response(&self.engine, session, response, ctx)? {
+            // The origin has done what it was asked to, so the client hears of that whatever the disk does.
+            let _ = self.engine.store.written_down(sequence).await;
+        }
+        Ok(())
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {
@@ -381,6 +391,7 @@ impl ProxyHttp for Proxy {
             ctx.bytes = session.body_bytes_sent() as u64;
             ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());
         }
+        fallback::settle(&self.engine, ctx);
         let total = ctx.started.elapsed();
         ctx.setup.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, total);
         if access::is_wanted(&ctx.setup.config.log, &ctx.outcome, ctx.status) {

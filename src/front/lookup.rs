@@ -1,6 +1,7 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
 mod explain;
+mod visitor;
 
 pub(crate) use explain::explain;
 
@@ -10,8 +11,10 @@ use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
 use crate::policy::cache_control::RequestDirectives;
+use crate::policy::encoding::{self, Accept, Coding};
+use crate::policy::fallback::Audience;
 use crate::policy::freshness::Demand;
-use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Otherwise, Refresh, Verdict};
+use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Meanwhile, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
 use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
 use crate::render::backoff::retry_after;
@@ -47,15 +50,20 @@ pub(super) struct Lookup<'a> {
     route: Arc<Route>,
     wanted: &'a Wanted,
     headers: HeaderMap,
+    accept: Accept,
     /// The client's own directives, where the route honours them.
     directives: Option<RequestDirectives>,
+    /// Who asks.
+    audience: Audience,
 }
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
+    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, mut headers: HeaderMap) -> Self {
         let route = Arc::clone(setup.route(wanted.route));
+        let accept = Accept::of(&headers);
+        encoding::ask_for_none(&route, &mut headers);
         let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
-        Lookup { engine, setup, route, wanted, headers, directives }
+        Lookup { engine, setup, route, wanted, headers, accept, directives, audience: Audience::Waits }
     }
 
     /// Answers the request, or says how it is to be forwarded.
@@ -64,11 +72,12 @@ impl<'a> Lookup<'a> {
     /// When the client has gone, or a body broke off half-way.
     pub(super) async fn run(&mut self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Next> {
         self.engine.store.touch(&self.wanted.key);
+        self.meet(&mut ctx.visitor, ctx.now);
         for turn in 0..MAX_TURNS {
             if turn > 0 {
                 ctx.now = self.engine.now();
             }
-            let seen = self.look();
+            let seen = self.look_everywhere(turn, ctx).await;
             let verdict = self.decide(&seen, ctx.now);
             let page = seen.page.clone();
             match (verdict, page) {
@@ -79,8 +88,11 @@ impl<'a> Lookup<'a> {
                     }
                     return self.serve(session, ctx, &page, Served::StaleHit).await;
                 }
-                (Verdict::Render { why, otherwise }, _) => {
+                (Verdict::Render { why, otherwise, meanwhile }, _) => {
                     let Some(waiter) = self.join_or_start(&seen, verdict, ctx) else { continue };
+                    if meanwhile == Meanwhile::Fallback && !self.is_soon(&waiter).await {
+                        return self.show(session, ctx, waiter, why).await;
+                    }
                     if let Some(next) = self.wait(session, ctx, waiter, why, otherwise, &seen).await? {
                         return Ok(next);
                     }
@@ -108,6 +120,20 @@ impl<'a> Lookup<'a> {
         Ok(Next::Forward(self.forward(ctx, BypassDetail::Uncacheable)))
     }
 
+    /// In memory, and in the first turn on disk.
+    async fn look_everywhere(&self, turn: usize, ctx: &mut Ctx) -> Seen {
+        let seen = self.look();
+        if turn > 0 || seen.page.is_some() || !self.recall().await {
+            return seen;
+        }
+        ctx.now = self.engine.now();
+        self.look()
+    }
+
+    async fn recall(&self) -> bool {
+        self.engine.store.recall(&self.wanted.key, &self.headers).await
+    }
+
     fn look(&self) -> Seen {
         let key = &self.wanted.key;
         let nothing = |flight: Key, missing| Seen { page: None, flight, missing };
@@ -133,6 +159,7 @@ impl<'a> Lookup<'a> {
             backing_off_until: self.engine.backing_off_until(&self.setup, &seen.flight, self.wanted.origin, now),
             only_if_cached,
             standing: page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default(),
+            audience: self.audience,
         };
         lookup::decide(page, seen.missing, wish, varies, &state, now)
     }
@@ -194,7 +221,7 @@ impl<'a> Lookup<'a> {
             respond::interim(session, &said).await?;
         }
         let mut told = waiter.told().await;
-        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
+        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page(head)) {
             told = waiter.whole().await;
         }
         ctx.origin_answered();
@@ -238,7 +265,7 @@ impl<'a> Lookup<'a> {
         }
         ctx.outcome.stored = !waiter.is_follower();
         ctx.outcome.fwd_status = waiter.was_confirmed().then_some(StatusCode::NOT_MODIFIED.as_u16());
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Some(Next::Answered))
     }
 
@@ -283,7 +310,7 @@ impl<'a> Lookup<'a> {
         let counts = page.lifetime.has_ttl && (served == Served::Hit || until <= ctx.now);
         ctx.outcome.fresh_until = counts.then_some(until);
         ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)
     }
 
@@ -362,8 +389,12 @@ impl<'a> Lookup<'a> {
         Forward::of_wanted(self.wanted, reason)
     }
 
-    /// Ranges and conditionals are answered from a whole page.
-    fn needs_whole_page(&self) -> bool {
+    /// Ranges and conditionals are answered from a whole page, and so are those who rather have it without
+    /// the coding that it comes in.
+    fn needs_whole_page(&self, head: &Head) -> bool {
+        if self.accept.weight(head.coding) < self.accept.weight(Coding::Identity) {
+            return true;
+        }
         [header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE]
             .iter()
             .any(|name| self.headers.contains_key(name))

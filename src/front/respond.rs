@@ -13,7 +13,7 @@ use crate::policy::request_id::REQUEST_ID;
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, cache_status, encoding, freshness};
 use crate::render::origin::Informational;
-use crate::render::{Head, Waiter};
+use crate::render::{Engine, Head, Waiter};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
@@ -31,12 +31,14 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) async fn page(
     session: &mut Session,
     ctx: &mut Ctx,
-    page: &Page,
+    engine: &Engine,
+    page: &Arc<Page>,
     tracking: Option<&str>,
 ) -> pingora::Result<()> {
     let request = session.req_header();
     let is_head = request.method == Method::HEAD;
     let one = encoding::select(&request.headers, page);
+    page.note_use(one);
     let etag = one.etag.as_ref();
     match validation::evaluate(&request.method, &request.headers, page.status, &page.fields, etag, page.lifetime.born) {
         Precondition::Proceed => {}
@@ -61,7 +63,8 @@ pub(super) async fn page(
     let ranges = if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, &subject) };
     note_status(ctx, page, status_of(&ranges, page));
     let fields = page.fields_of(one);
-    let body = one.body.clone().unwrap_or_default();
+    let body = if is_head { Some(Bytes::new()) } else { engine.body_of(page, one) };
+    let Some(body) = body else { return error(session, ctx, StatusCode::INTERNAL_SERVER_ERROR, None).await };
     let (mut head, body) = match ranges {
         RangeAnswer::Whole => (start(page.status, &fields, ctx, Some(page))?, body),
         RangeAnswer::Single(range) => single_range(ctx, page, &fields, &body, &range)?,
@@ -72,7 +75,8 @@ pub(super) async fn page(
             (head, Bytes::new())
         }
     };
-    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    let length = if is_head { one.len } else { body.len() as u64 };
+    head.insert_header(header::CONTENT_LENGTH, length)?;
     with_tracking(&mut head, tracking)?;
     send(session, ctx, head, body, is_head).await
 }

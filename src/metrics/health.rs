@@ -1,6 +1,7 @@
 //! What `/readyz` says: whether the process is up, and which origins' last renders all failed. It
 //! is told of every render with the metrics and changes nothing of what is served.
 
+use super::disk::Trouble;
 use crate::config::OriginId;
 use crate::metrics::result::OriginVerdict;
 use parking_lot::Mutex;
@@ -27,7 +28,7 @@ pub enum Phase {
     Stopping,
 }
 
-/// The state of the process and of its origins, written and read without locks.
+/// The state of the process and of its origins; what every render tells it is kept without locks.
 pub struct Health {
     process: Arc<Process>,
     /// By origin: how many renders failed since the last that did not, and the milliseconds from
@@ -41,6 +42,7 @@ struct Process {
     reload_refused: AtomicBool,
     /// What is wrong with sitemaps, a sentence each.
     list_troubles: Mutex<Vec<String>>,
+    disk: Trouble,
     since: Instant,
 }
 
@@ -51,6 +53,7 @@ impl Health {
             phase: AtomicU8::new(Phase::Starting as u8),
             reload_refused: AtomicBool::new(false),
             list_troubles: Mutex::default(),
+            disk: Trouble::default(),
             since: Instant::now(),
         });
         Health { process, origins: origins.iter().map(|name| (name.clone(), Arc::default())).collect() }
@@ -97,6 +100,11 @@ impl Health {
         *self.process.list_troubles.lock() = troubles;
     }
 
+    /// Where the disk tier says why it is off.
+    pub(super) fn disk_trouble(&self) -> Trouble {
+        Arc::clone(&self.process.disk)
+    }
+
     pub(super) fn set_reload_refused(&self, refused: bool) {
         self.process.reload_refused.store(refused, Relaxed);
     }
@@ -132,7 +140,8 @@ impl Health {
             .load(Relaxed)
             .then(|| "the last reload of the configuration was refused".into());
         let lists = self.process.list_troubles.lock().clone();
-        self.origins.iter().filter_map(failing).chain(reload).chain(lists).collect()
+        let disk = self.process.disk.lock().as_ref().map(|why| format!("the disk tier is off: {why}"));
+        self.origins.iter().filter_map(failing).chain(disk).chain(reload).chain(lists).collect()
     }
 }
 

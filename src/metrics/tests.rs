@@ -139,7 +139,10 @@ fn names_obey_the_rules() {
             assert!(!name.contains(unit), "{name}");
         }
         for label in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
-            let known = ["route", "outcome", "origin", "result", "listener", "version", "kind", "mode", "reason"];
+            let known = [
+                "route", "outcome", "origin", "result", "listener", "version", "kind", "mode", "reason", "limit",
+                "coding",
+            ];
             assert!(known.contains(&label.name()), "{name}: {}", label.name());
         }
     }

@@ -57,10 +57,21 @@ pub enum Admission {
         /// The request as a bypass, for an editor who sees drafts and has proved it.
         draft: Bypass,
     },
+    /// It asks for something of ours, below `/.breadbox`: no route has it and no origin hears of it.
+    Own(Own),
     /// It goes to the origin as it is.
     Bypass(Bypass),
     /// It asks for a page that may be stored.
     Lookup(Box<Wanted>),
+}
+
+/// Something below [`OWN`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The name of the host, normalised, without a port.
+    pub host: Box<str>,
+    /// The path in its normal form.
+    pub path: String,
 }
 
 /// The page a request asks for.
@@ -102,6 +113,8 @@ const MAX_QUERY: usize = 8 << 10;
 /// Bytes of all that tells a variant apart.
 const MAX_VARIANT: usize = 8 << 10;
 
+pub use crate::uri::path::OWN;
+
 const RSC: HeaderName = HeaderName::from_static("rsc");
 
 /// Decides what a request is.
@@ -112,6 +125,7 @@ pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Ad
         Judged::Unlisted { by, understood } => {
             Admission::Unlisted { by, draft: understood.bypass(incoming, BypassReason::Draft) }
         }
+        Judged::Own(own) => Admission::Own(own),
         Judged::Bypass(understood, reason) => Admission::Bypass(understood.bypass(incoming, reason)),
         Judged::Lookup(sought) => Admission::Lookup(Box::new(sought.wanted(incoming))),
     }
@@ -132,6 +146,8 @@ pub enum Judged<'a, 'k> {
         /// What was understood.
         understood: Understood<'a>,
     },
+    /// It asks for something of ours.
+    Own(Own),
     /// It goes to the origin as it is.
     Bypass(Understood<'a>, BypassReason),
     /// It asks for a page that may be stored.
@@ -153,6 +169,9 @@ pub fn judge<'a, 'k>(
     if config.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|entry| host.is_meant_by(entry))) {
         return Judged::Misdirected;
     }
+    if let Some(resource) = resource.as_ref().filter(|resource| is_own(&resource.path)) {
+        return Judged::Own(Own { host: host.name().into(), path: resource.path.clone().into_owned() });
+    }
     let route = resource.as_ref().and_then(|resource| table.find(&host, &resource.path));
     let origin = route.map_or(OriginId(0), |route| config.route(route).origin);
     let fixed = config.origin(origin).public_scheme;
@@ -166,6 +185,16 @@ pub fn judge<'a, 'k>(
         Ok((id, found)) => Judged::Lookup(Sought { route: id, understood, found }),
         Err(reason) => Judged::Bypass(understood, reason),
     }
+}
+
+/// Whether a path is ours, or somebody could read it so.
+fn is_own(path: &str) -> bool {
+    let below = |path: &str| path.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if below(path) {
+        return true;
+    }
+    let looks_so = memchr::memmem::find(path.as_bytes(), OWN.trim_start_matches("/.").as_bytes()).is_some();
+    looks_so && further_readings(path).map_or(true, |readings| readings.iter().any(|reading| below(reading)))
 }
 
 /// What the request-target names (nothing for `*`) and on which host (RFC 9112 §3.2, §3.2.2).

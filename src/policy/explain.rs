@@ -105,6 +105,9 @@ pub fn of_request(config: &Config, table: &RouteTable, asked: &Asked) -> (Explan
             explanation.now.why = "it is answered 421: the host is not among `hosts`".to_owned();
         }
         Admission::Unlisted { by, .. } => explanation.describe_unlisted(config, table, asked, by),
+        Admission::Own(_) => {
+            explanation.now.why = "it is Breadbox's own: no route has it and no origin hears of it".to_owned();
+        }
         Admission::Bypass(bypass) => explanation.describe_bypass(config, asked, &bypass),
         Admission::Lookup(wanted) => {
             explanation.describe_lookup(config, table, asked, &wanted);

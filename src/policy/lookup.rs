@@ -3,6 +3,7 @@
 //! A pure function of (page or nothing, what the client said, the state of the key's renders, now).
 //! It compares numbers that were computed when the page was stored; it does not parse, render or wait.
 
+use super::fallback::Audience;
 use super::outcome::Forwarded;
 use super::page::{Lifetime, Page};
 use super::purge::Standing;
@@ -33,6 +34,8 @@ pub struct KeyState {
     pub only_if_cached: bool,
     /// How the page stands after the purges since its render.
     pub standing: Standing,
+    /// Who asks.
+    pub audience: Audience,
 }
 
 /// What to do with a request.
@@ -48,6 +51,8 @@ pub enum Verdict {
         why: Forwarded,
         /// What may be served if the render fails.
         otherwise: Otherwise,
+        /// What the client gets if it takes longer than the route lets it wait.
+        meanwhile: Meanwhile,
     },
     /// There is nothing to serve and the last renders failed: an error page at once.
     BackingOff {
@@ -79,6 +84,15 @@ pub enum Otherwise {
     StalePage,
     /// An error page.
     ErrorPage,
+}
+
+/// What a waiter gets when the render takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// Nothing: it goes on waiting.
+    Nothing,
+    /// The route's fallback page.
+    Fallback,
 }
 
 /// Why a looked-up request is forwarded after all.
@@ -190,7 +204,8 @@ fn validated(why: Forwarded, freshness: Freshness, state: &KeyState, now: Timest
     if usable && is_backing_off(state, now) {
         return if freshness == Freshness::Fresh { Verdict::Fresh } else { Verdict::Stale(Refresh::Hold) };
     }
-    Verdict::Render { why, otherwise: if usable { Otherwise::StalePage } else { Otherwise::ErrorPage } }
+    let otherwise = if usable { Otherwise::StalePage } else { Otherwise::ErrorPage };
+    Verdict::Render { why, otherwise, meanwhile: Meanwhile::Nothing }
 }
 
 fn without_page(why: Forwarded, state: &KeyState, now: Timestamp) -> Verdict {
@@ -202,7 +217,15 @@ fn without_page(why: Forwarded, state: &KeyState, now: Timestamp) -> Verdict {
     }
     match state.backing_off_until {
         Some(until) if now < until => Verdict::BackingOff { until },
-        _ => Verdict::Render { why, otherwise: Otherwise::ErrorPage },
+        _ => Verdict::Render { why, otherwise: Otherwise::ErrorPage, meanwhile: meanwhile(state) },
+    }
+}
+
+/// Only where there is nothing to serve: a page that is kept for errors alone is being refreshed.
+fn meanwhile(state: &KeyState) -> Meanwhile {
+    match state.audience {
+        Audience::Visitor => Meanwhile::Fallback,
+        Audience::Waits => Meanwhile::Nothing,
     }
 }
 

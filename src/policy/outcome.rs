@@ -18,6 +18,8 @@ pub enum Served {
     Bypass,
     /// By an error page of ours: the origin failed and there was no page.
     Failed,
+    /// By Breadbox itself: what it has below `/.breadbox`.
+    Own,
     /// By a refusal of ours: a malformed request, a host not served, `only-if-cached` without a page.
     Refused,
     /// By a 404 of ours: the list of the route does not have the path.
@@ -26,13 +28,14 @@ pub enum Served {
 
 impl Served {
     /// Every value, for metrics that exist before they happen.
-    pub const ALL: [Served; 8] = [
+    pub const ALL: [Served; 9] = [
         Served::Hit,
         Served::StaleHit,
         Served::Miss,
         Served::Fallback,
         Served::Bypass,
         Served::Failed,
+        Served::Own,
         Served::Refused,
         Served::NotFound,
     ];
@@ -46,6 +49,7 @@ impl Served {
             Served::Fallback => "fallback",
             Served::Bypass => "bypass",
             Served::Failed => "failed",
+            Served::Own => "own",
             Served::Refused => "refused",
             Served::NotFound => "not-found",
         }

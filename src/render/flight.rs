@@ -69,6 +69,7 @@ pub(crate) enum Push {
 /// One render in flight.
 #[derive(Debug)]
 pub(crate) struct Flight {
+    id: u64,
     key: Key,
     purge_seq: AtomicU64,
     asks: AtomicBool,
@@ -119,6 +120,7 @@ impl Flight {
     /// A render that is about to start and has seen `purge_seq`.
     pub(crate) fn new(key: Key, purge_seq: PurgeSeq) -> Arc<Self> {
         Arc::new(Flight {
+            id: rand::random(),
             key,
             purge_seq: AtomicU64::new(purge_seq.0),
             asks: AtomicBool::new(false),
@@ -126,6 +128,11 @@ impl Flight {
             changed: Notify::new(),
             room: Notify::new(),
         })
+    }
+
+    /// Tells it apart from every other render, here and elsewhere.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// What the render is for.

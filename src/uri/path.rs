@@ -4,6 +4,9 @@
 use super::percent::{self, Component, Encoding};
 use std::borrow::Cow;
 
+/// What Breadbox itself answers is below this path.
+pub const OWN: &str = "/.breadbox";
+
 /// The one normal form of a path; an empty one is `/`.
 pub(crate) fn normal_path(raw: &[u8]) -> (Cow<'_, str>, Encoding) {
     if raw.starts_with(b"/")

@@ -7,8 +7,9 @@ mod rules;
 use super::cursor::{At, Keys, Shape};
 use super::mistake::Wrong;
 use super::patterns::{Pattern, pattern};
-use super::{hosts, pages, paths, purging, schema};
+use super::{compression, fallback, hosts, pages, paths, purging, schema};
 use crate::config::{CacheMode, NamePatterns, Origin, OriginId, Route};
+use crate::uri::path::OWN;
 use std::sync::Arc;
 
 /// The words of `cache`.
@@ -19,14 +20,22 @@ const MODES: [(&str, CacheMode); 4] =
 const ALWAYS: &[&str] = &["match", "host", "origin", "cache", "invalidate", "paths", "error_page"];
 
 /// Keys that `cache: headers` shares with `isr` and `static`.
-const SHARED: &[&str] =
-    &["bypass", "tags", "uncacheable_ttl", "max_variants", "client_cache_control", "honour_request_cache_control"];
+const SHARED: &[&str] = &[
+    "bypass",
+    "tags",
+    "uncacheable_ttl",
+    "max_variants",
+    "client_cache_control",
+    "honour_request_cache_control",
+    "compression",
+];
 
 /// What routes refer to.
 pub(super) struct Known<'a> {
     pub(super) origins: &'a [Arc<Origin>],
     pub(super) hosts: Option<&'a [Box<str>]>,
     pub(super) tracking: &'a NamePatterns,
+    pub(super) compression: &'a compression::Top,
 }
 
 /// The routes, in the order of the file; one for everything where the file names none.
@@ -56,7 +65,7 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
     let bypass_cookies = rules::bypass_cookies(&bypass.key("cookies"), mode);
     let tags = purging::tags(&keys.key("tags"), mode, &patterns);
     let invalidate = purging::invalidate(&keys.key("invalidate"), &patterns);
-    rules::fallback(&keys.key("fallback"));
+    let fallback = fallback::fallback(&keys.key("fallback"));
     let paths = paths::paths(&keys.key("paths"), &patterns);
     Route {
         name: format!("{}{first}", host.as_deref().unwrap_or_default()).into(),
@@ -78,10 +87,12 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
         draft_cookie: purging::draft_cookie(&bypass.key("draft")),
         tag_headers: tags.headers,
         tags: tags.add,
+        fallback,
         invalidate,
         max_variants: keys.key("max_variants").count(128, 1..=65_536),
         set_cookie: rules::set_cookie(&keys.key("set_cookie")),
         client_cache_control: rules::client_cache_control(&keys.key("client_cache_control"), mode),
+        compression: compression::of_route(&keys.key("compression"), mode, known.compression),
         honour_request_cache_control: keys.key("honour_request_cache_control").flag(mode == CacheMode::Headers),
     }
 }
@@ -133,6 +144,10 @@ fn patterns(keys: &Keys<'_>, host: Option<&str>, claims: &mut claims::Claims) ->
     let mut patterns = Vec::new();
     for item in &items {
         let Some(pattern) = item.need(pattern) else { continue };
+        if pattern.text.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            item.wrong(format!("{} is Breadbox's own path", item.quoted()), "take it out");
+            continue;
+        }
         claims.claim(item, host, &pattern);
         patterns.push(pattern);
     }

@@ -21,6 +21,8 @@ pub(super) const FILE: Section = Section {
         "trusted_proxies",
         "hosts",
         "tracking",
+        "crawlers",
+        "long_polls",
         "listeners",
         "admin",
         "origins",
@@ -34,8 +36,9 @@ pub(super) const FILE: Section = Section {
         "immutable_assets",
         "log",
         "error_page",
+        "compression",
     ],
-    later: &["compression", "warm"],
+    later: &["warm"],
 };
 
 pub(super) const LOG: Section =
@@ -83,7 +86,28 @@ pub(super) const ORIGIN: Section = Section {
     later: &["health_check", "health_checks"],
 };
 
-pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page"], later: &["disk", "shared"] };
+pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page", "disk"], later: &["shared"] };
+
+pub(super) const DISK: Section =
+    Section { path: "store.disk", keys: &["path", "capacity", "unwritten", "flush_timeout"], later: &[] };
+
+pub(super) const COMPRESSION: Section = Section {
+    path: "compression",
+    keys: &["codings", "quality", "min_size", "types", "threads", "max_waiting"],
+    later: &[],
+};
+
+pub(super) const COMPRESSION_QUALITY: Section =
+    Section { path: "compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
+
+pub(super) const ROUTE_COMPRESSION: Section = Section {
+    path: "routes[].compression",
+    keys: &["codings", "quality", "min_size", "types", "ignore_no_transform"],
+    later: &[],
+};
+
+pub(super) const ROUTE_COMPRESSION_QUALITY: Section =
+    Section { path: "routes[].compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
 
 pub(super) const ROUTE: Section = Section {
     path: "routes[]",
@@ -110,8 +134,9 @@ pub(super) const ROUTE: Section = Section {
         "invalidate",
         "paths",
         "error_page",
+        "compression",
     ],
-    later: &["compression", "warm"],
+    later: &["warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -127,6 +152,14 @@ pub(super) const DRAFT: Section = Section { path: "routes[].bypass.draft", keys:
 
 pub(super) const TAGS: Section = Section { path: "routes[].tags", keys: &["header", "add"], later: &[] };
 
+pub(super) const FALLBACK: Section =
+    Section { path: "routes[].fallback", keys: &["page", "after", "status", "hold", "preload"], later: &[] };
+
+pub(super) const PRELOAD: Section = Section { path: "routes[].fallback.preload", keys: &["max", "from"], later: &[] };
+
+pub(super) const LONG_POLLS: Section =
+    Section { path: "long_polls", keys: &["per_token", "per_client", "total"], later: &[] };
+
 /// An entry of a list that is empty by default, so it is not among the keys that have defaults.
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
@@ -135,7 +168,7 @@ pub(super) const INVALIDATE: Section =
 pub(super) const PATHS: Section =
     Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
-const ALL: [&Section; 14] = [
+const ALL: [&Section; 22] = [
     &FILE,
     &LOG,
     &LISTENER,
@@ -143,6 +176,7 @@ const ALL: [&Section; 14] = [
     &ADMIN,
     &ORIGIN,
     &STORE,
+    &DISK,
     &ROUTE,
     &REVALIDATE,
     &STALE,
@@ -150,6 +184,13 @@ const ALL: [&Section; 14] = [
     &BYPASS,
     &DRAFT,
     &TAGS,
+    &FALLBACK,
+    &PRELOAD,
+    &LONG_POLLS,
+    &COMPRESSION,
+    &COMPRESSION_QUALITY,
+    &ROUTE_COMPRESSION,
+    &ROUTE_COMPRESSION_QUALITY,
 ];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{BypassCookies, NamePatterns, QueryRule, VaryRule};
-use crate::policy::lookup::{KeyState, Otherwise, Refresh, Verdict};
+use crate::policy::lookup::{KeyState, Meanwhile, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::Forwarded;
 use crate::policy::{PurgeSeq, Timestamp, testing};
 use std::time::Duration;
@@ -99,6 +99,7 @@ fn facts(verdict: Verdict) -> Facts<'static> {
         void: None,
         anonymous: true,
         key_state: KeyState::default(),
+        place: "in memory",
         under_way: None,
         last_failure: None,
         origin_renders: (2, 3),
@@ -111,16 +112,24 @@ fn facts(verdict: Verdict) -> Facts<'static> {
 fn every_verdict_has_words() {
     let until = NOW.later(Duration::from_secs(4));
     let held = KeyState { backing_off_until: Some(until), ..KeyState::default() };
-    let render = |why, otherwise| Verdict::Render { why, otherwise };
+    let render = |why, otherwise| Verdict::Render { why, otherwise, meanwhile: Meanwhile::Nothing };
+    let (why, otherwise) = (Forwarded::UriMiss, Otherwise::ErrorPage);
+    let shown = Verdict::Render { why, otherwise, meanwhile: Meanwhile::Fallback };
     for (facts, what, words) in [
         (facts(Verdict::Fresh), "hit", "until it is purged"),
         (facts(Verdict::Stale(Refresh::Start)), "stale", "one render in the background"),
         (Facts { key_state: held, ..facts(Verdict::Stale(Refresh::Hold)) }, "stale", "is tried in 4 s"),
         (facts(Verdict::Stale(Refresh::Hold)), "stale", "own Cache-Control"),
         (facts(render(Forwarded::UriMiss, Otherwise::ErrorPage)), "render", "nothing is stored: it starts a render"),
+        (
+            facts(shown),
+            "render",
+            "waits for it; if that takes longer than `fallback.after` it is shown the fallback page",
+        ),
         (facts(render(Forwarded::VaryMiss, Otherwise::ErrorPage)), "render", "other variants"),
         (
             Facts {
+                place: "in memory",
                 under_way: Some(RenderUnderWay::Running),
                 ..facts(render(Forwarded::Request, Otherwise::StalePage))
             },

@@ -3,7 +3,7 @@
 use super::{Facts, Now};
 use crate::config::{BypassCookies, CacheMode, Paths, Revalidate, Route, Window};
 use crate::policy::admission::BypassReason;
-use crate::policy::lookup::{BypassDetail, Otherwise, Refresh, Verdict};
+use crate::policy::lookup::{BypassDetail, Meanwhile, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::Forwarded;
 use crate::policy::{Page, Standing};
 use http::HeaderMap;
@@ -116,7 +116,7 @@ pub(super) fn of_verdict(facts: &Facts<'_>) -> Now {
     match facts.verdict {
         Verdict::Fresh => Now { what: "hit", why: format!("it gets the stored page, which is {}", freshness(facts)) },
         Verdict::Stale(refresh) => of_stale(facts, refresh),
-        Verdict::Render { why, otherwise } => of_render(facts, why, otherwise),
+        Verdict::Render { why, otherwise, meanwhile } => of_render(facts, why, otherwise, meanwhile),
         Verdict::BackingOff { until } => {
             let wait = human(until.since(facts.now));
             let why = format!(
@@ -168,7 +168,7 @@ fn how_stale(facts: &Facts<'_>) -> String {
     }
 }
 
-fn of_render(facts: &Facts<'_>, why: Forwarded, otherwise: Otherwise) -> Now {
+fn of_render(facts: &Facts<'_>, why: Forwarded, otherwise: Otherwise, meanwhile: Meanwhile) -> Now {
     let because = match why {
         _ if facts.void.is_some() => "the stored page was purged",
         Forwarded::VaryMiss => "other variants are stored, but none for what this request carries",
@@ -181,11 +181,15 @@ fn of_render(facts: &Facts<'_>, why: Forwarded, otherwise: Otherwise) -> Now {
     } else {
         "it starts a render and waits for it"
     };
+    let long = match meanwhile {
+        Meanwhile::Nothing => "",
+        Meanwhile::Fallback => "; if that takes longer than `fallback.after` it is shown the fallback page",
+    };
     let fails = match otherwise {
         Otherwise::StalePage => "the stored page is served if that fails",
         Otherwise::ErrorPage => "if that fails it gets an error page",
     };
-    Now { what: "render", why: format!("{because}: {waits}; {fails}") }
+    Now { what: "render", why: format!("{because}: {waits}{long}; {fails}") }
 }
 
 const fn of_detail(detail: BypassDetail) -> &'static str {

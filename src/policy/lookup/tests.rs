@@ -46,7 +46,27 @@ fn backing_off() -> KeyState {
 }
 
 fn render(why: Forwarded, otherwise: Otherwise) -> Verdict {
-    Verdict::Render { why, otherwise }
+    Verdict::Render { why, otherwise, meanwhile: Meanwhile::Nothing }
+}
+
+#[test]
+fn a_visitor_is_shown_a_fallback_page_in_front_of_a_miss_and_of_nothing_else() {
+    let visitor = KeyState { audience: Audience::Visitor, ..KeyState::default() };
+    let nothing = |missing, state: KeyState| decide(None, missing, ClientWish::Anything, false, &state, NOW);
+    let shown = |why| Verdict::Render { why, otherwise: Otherwise::ErrorPage, meanwhile: Meanwhile::Fallback };
+    assert_eq!(nothing(Forwarded::UriMiss, visitor), shown(Forwarded::UriMiss));
+    assert_eq!(nothing(Forwarded::UriMiss, KeyState::default()), render(Forwarded::UriMiss, Otherwise::ErrorPage));
+    assert_eq!(verdict(&page(1, 1, 1), ClientWish::Anything, visitor), shown(Forwarded::Stale), "past its windows");
+    // A page that may be served, or stands in for a failure, is not nothing.
+    assert_eq!(verdict(&page(20_000, 20_000, 20_000), ClientWish::Anything, visitor), Verdict::Fresh);
+    assert_eq!(verdict(&page(1, 20_000, 20_000), ClientWish::Anything, visitor), Verdict::Stale(Refresh::Start));
+    let kept = verdict(&page(1, 1, 20_000), ClientWish::Anything, visitor);
+    assert_eq!(kept, render(Forwarded::Stale, Otherwise::StalePage));
+    let until = at(10_001);
+    let backing_off = KeyState { backing_off_until: Some(until), ..visitor };
+    assert_eq!(nothing(Forwarded::UriMiss, backing_off), Verdict::BackingOff { until });
+    let uncacheable = KeyState { uncacheable: true, ..visitor };
+    assert_eq!(nothing(Forwarded::UriMiss, uncacheable), Verdict::Bypass(BypassDetail::Uncacheable));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What waiters are told of an answer before its body: a value, made by the task that renders. It does
 //! not say who may read on; the flight does.
 
+use crate::policy::encoding::Coding;
 use crate::policy::vary::Selecting;
 use crate::policy::{Fields, Timestamp};
 use http::{HeaderName, StatusCode};
@@ -15,6 +16,8 @@ pub(crate) struct Head {
     /// The fields for the request that started it, where others get fewer: what the answer withholds
     /// from them by name, and cookies.
     pub(crate) for_starter: Option<Fields>,
+    /// The coding that the origin chose although it was asked for none; the page can be had without.
+    pub(crate) coding: Coding,
     /// `Content-Length`, where the origin sent one.
     pub(crate) length: Option<u64>,
     /// What kind of answer it is.

@@ -33,6 +33,11 @@ impl Waiter {
         self.role == Role::Follower
     }
 
+    /// The render it waits for.
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
+    }
+
     /// Waits for the next 1xx answer; `None` once there is something final to say. Only the request
     /// that started the render gets them.
     pub(crate) async fn interim(&mut self) -> Option<Informational> {
@@ -111,6 +116,18 @@ impl Waiter {
         self.read += chunk.as_ref().map_or(0, Bytes::len);
         self.flight.room.notify_one();
         Ok(chunk)
+    }
+}
+
+impl Flight {
+    /// Whether the render is over, however it ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.lock().end.is_some()
+    }
+
+    /// Waits, as nobody, until there is something to tell: an answer, or that there is none.
+    pub(crate) async fn answered(&self) {
+        self.wait(|state| (state.answer.is_some() || state.end.is_some()).then_some(())).await;
     }
 }
 

@@ -100,13 +100,3 @@ pub(super) fn client_cache_control(at: &At<'_>, mode: CacheMode) -> ClientCacheC
         if mode.is_anonymous() { ClientCacheControl::Set(CLIENT_CACHE_CONTROL) } else { ClientCacheControl::Origin };
     read.unwrap_or(default)
 }
-
-/// What a visitor sees while the first render of a page runs: only waiting is built.
-pub(super) fn fallback(at: &At<'_>) {
-    match at.shape() {
-        Shape::Map => at.wrong("`fallback` with a page is not built yet", "write fallback: wait, or take it out"),
-        Shape::Absent | Shape::Scalar | Shape::List => {
-            at.choice(&[("wait", ())]);
-        }
-    }
-}
