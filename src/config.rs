@@ -2,11 +2,14 @@
 //! name resolves. Made only by [`mod@file`]; nothing below re-checks it.
 
 pub mod certificate;
+mod compression;
 pub mod crawlers;
 pub mod deploys;
+pub mod error_page;
 pub mod fallback;
 pub mod file;
 pub mod log;
+pub mod paths;
 pub mod pattern;
 pub mod purging;
 pub mod reload;
@@ -15,11 +18,14 @@ pub mod template;
 pub mod units;
 
 pub use certificate::Certificate;
+pub use compression::{Codec, Compression, Compressor, Encoders};
 pub use crawlers::Crawlers;
 pub use deploys::Deploys;
+pub use error_page::ErrorPage;
 pub use fallback::{Fallback, LongPolls, Preload, ShellPage};
 pub use file::{ConfigError, Mistake};
 pub use log::{AccessLog, Log, LogFormat, LogLevel, Redact};
+pub use paths::{Paths, Sitemap, SitemapSource};
 pub use pattern::NamePatterns;
 pub use purging::{Invalidated, Invalidation, PurgeMode, Purging};
 pub use route::{
@@ -55,6 +61,8 @@ pub struct Config {
     pub origins: Vec<Arc<Origin>>,
     /// Where pages are kept.
     pub store: Store,
+    /// Who compresses pages.
+    pub encoders: Encoders,
     /// Who may purge, and how much of it is remembered.
     pub purging: Purging,
     /// What deploys of the origins make of pages.
@@ -63,6 +71,8 @@ pub struct Config {
     pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
+    /// What is shown where a render failed and the route names no page of its own. Default: the one shipped.
+    pub error_page: ErrorPage,
     /// Visitors that are programs: no fallback page is for them.
     pub crawlers: Crawlers,
     /// Bounds on what fallback pages wait by.
@@ -227,6 +237,21 @@ pub struct Store {
     pub memory: usize,
     /// Bytes of the largest page that is stored. Default 8 MiB.
     pub max_page: usize,
+    /// Where pages are kept across restarts; by default nowhere.
+    pub disk: Option<Disk>,
+}
+
+/// Where pages are kept across restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// A directory of its own for each process; made if it is not there.
+    pub path: PathBuf,
+    /// Bytes that the files of pages may take.
+    pub capacity: u64,
+    /// Bytes of pages that may wait to be written. Default 64 MiB.
+    pub unwritten: usize,
+    /// How long writing what is left may take at the end of the process. Default 10 s.
+    pub flush_timeout: Duration,
 }
 
 impl Config {

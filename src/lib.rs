@@ -9,6 +9,7 @@
 //! | [`admin`] | what the admin listener answers |
 //! | [`front`] | how a client's request is received and answered; the glue to pingora |
 //! | [`render`] | when the origin is asked, by whom, how often, and what of its answers counts |
+//! | `sitemap` | which pages a site says it has |
 //! | [`store`] | where pages are kept and when a kept page is void |
 //! | [`policy`] | every caching decision, pure: no clock, no I/O, no async, no globals |
 //! | [`config`] | what `proxy.yaml` means |
@@ -23,6 +24,7 @@ pub mod front;
 pub mod metrics;
 pub mod policy;
 pub mod render;
+mod sitemap;
 pub mod store;
 pub mod telemetry;
 pub mod uri;

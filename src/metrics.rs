@@ -6,10 +6,13 @@
 //! Nothing here decides anything. Beside the counts, [`Health`] is kept, because it is told of the
 //! same renders.
 
+mod disk;
+mod encodings;
 mod fallbacks;
 mod family;
 pub mod handshakes;
 pub mod health;
+mod lists;
 mod observed;
 mod process;
 mod purges;
@@ -20,6 +23,8 @@ pub mod result;
 mod tests;
 pub mod totals;
 
+pub use disk::{Disk, DiskDrop, DiskFailure, DiskRead};
+pub use encodings::EncodingResult;
 pub use fallbacks::PollEnd;
 pub use handshakes::{HandshakeFailure, HandshakeKind, TlsVersion};
 pub use health::{Health, Phase};
@@ -27,11 +32,12 @@ pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Config, Listener, OriginId, PurgeMode, RouteId};
+use crate::config::{Codec, Config, Listener, OriginId, RouteId};
 use crate::policy::outcome::Outcome;
-use crate::policy::purge;
+use encodings::Encodings;
 use fallbacks::Fallbacks;
 use handshakes::Handshakes;
+use lists::{Listed, Lists};
 use observed::Observed;
 use process::Process;
 use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
@@ -51,6 +57,7 @@ pub struct Metrics {
     requests: Requests,
     renders: Renders,
     observed: Observed,
+    disk: Disk,
     health: Health,
     open_connections: IntGaugeVec,
     names: Names,
@@ -58,7 +65,9 @@ pub struct Metrics {
     connections_total: IntCounter,
     invalidations: IntCounter,
     purges: Purges,
+    lists: Lists,
     fallbacks: Fallbacks,
+    encodings: Encodings,
     config_generation: IntGauge,
     config_last_reload: IntGauge,
     /// Taken, refused.
@@ -72,6 +81,7 @@ struct Names {
     route_origins: Vec<OriginId>,
     origins: Vec<Arc<str>>,
     listeners: Vec<String>,
+    listed: Vec<Listed>,
     threads: usize,
 }
 
@@ -103,13 +113,16 @@ impl Metrics {
             requests: self.requests.next(&names.routes),
             renders: self.renders.next(&names),
             observed: self.observed.clone(),
+            disk: self.disk.clone(),
             health: self.health.next(&names.origins),
             open_connections: open_connections(&names, &self.open_connections),
             handshakes: self.handshakes.clone(),
             connections_total: self.connections_total.clone(),
             invalidations: self.invalidations.clone(),
             purges: self.purges.clone(),
+            lists: self.lists.next(&names.listed),
             fallbacks: self.fallbacks.next(&names),
+            encodings: self.encodings.clone(),
             config_generation: self.config_generation.clone(),
             config_last_reload: self.config_last_reload.clone(),
             config_reloads: self.config_reloads.clone(),
@@ -121,6 +134,7 @@ impl Metrics {
     pub fn supersede(&self, before: &Metrics) {
         self.requests.show();
         self.renders.forget(&before.names, &self.names);
+        self.lists.forget(&before.names.listed, &self.names.listed);
         self.fallbacks.forget(&before.names, &self.names);
         for listener in before.names.listeners.iter().filter(|name| !self.names.listeners.contains(name)) {
             // What is not there need not be taken out.
@@ -139,11 +153,13 @@ impl Metrics {
         register_start(&registry)?;
         let connections =
             renders::gauges(&registry, "breadbox_connections", "Connections of clients that are open.", "listener")?;
+        let health = Health::new(&names.origins);
         let metrics = Metrics {
             requests,
             renders: Renders::new(&names, &registry)?,
             observed,
-            health: Health::new(&names.origins),
+            disk: Disk::new(&registry, health.disk_trouble())?,
+            health,
             open_connections: open_connections(&names, &connections),
             handshakes: Handshakes::new(&registry)?,
             connections_total: counter(&registry, "breadbox_connections_total", "Connections accepted from clients.")?,
@@ -153,7 +169,9 @@ impl Metrics {
                 "URIs invalidated by answers to unsafe requests.",
             )?,
             purges: Purges::new(&registry)?,
+            lists: Lists::new(&names.listed, &registry)?,
             fallbacks: Fallbacks::new(&names, &registry)?,
+            encodings: Encodings::new(&registry)?,
             config_generation: gauge(&registry, "breadbox_config_generation", "How many configurations were taken.")?,
             config_last_reload: gauge(
                 &registry,
@@ -231,14 +249,49 @@ impl Metrics {
         self.invalidations.inc();
     }
 
-    /// Counts a rule that somebody purged by.
-    pub fn purged(&self, kind: purge::Kind, mode: PurgeMode) {
-        self.purges.purged(kind, mode);
+    /// Counts a page that was compressed, and how long that took.
+    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
+        self.encodings.encoded(codec, result, took);
     }
 
-    /// Counts a purged page that is rendered again although nobody asked for it.
-    pub fn refreshed_purged(&self) {
-        self.purges.refreshed();
+    /// So many pages wait to be compressed.
+    pub fn encodings_waiting(&self, pages: usize) {
+        self.encodings.waiting(pages);
+    }
+
+    /// Counts a page that is not compressed because too many wait.
+    pub fn encoding_dropped(&self) {
+        self.encodings.dropped();
+    }
+
+    /// Counts an answer that was made from a coding because the page was wanted without.
+    pub fn unpacked(&self, took: Duration) {
+        self.encodings.unpacked(took);
+    }
+
+    /// Counts a fallback page that was shown.
+    pub fn fallback_shown(&self, route: RouteId) {
+        self.fallbacks.shown(route);
+    }
+
+    /// Counts a fallback page that gave way to something else, that long after it was first shown.
+    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
+        self.fallbacks.gave_way(route, after);
+    }
+
+    /// One more open long poll, for as long as the value is kept.
+    pub fn poll_opens(&self) -> Held {
+        self.fallbacks.poll_opens()
+    }
+
+    /// Counts a long poll that ended.
+    pub fn poll_ended(&self, end: PollEnd) {
+        self.fallbacks.poll_ended(end);
+    }
+
+    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
+    pub fn poll_refused(&self, limit: &'static str) {
+        self.fallbacks.poll_refused(limit);
     }
 
     /// How many configurations were taken.
@@ -272,6 +325,11 @@ impl Metrics {
         self.observed.set_backoff_keys(Box::new(source));
     }
 
+    /// The series of the disk tier.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// Where the number of log lines that were dropped comes from; asked at every scrape.
     pub fn observe_log(&self, dropped: impl Fn() -> u64 + Send + 'static) {
         self.observed.set_log_dropped(Box::new(dropped));
@@ -299,6 +357,7 @@ impl Metrics {
             route_origins: vec![OriginId(0)],
             origins: vec!["web".into()],
             listeners: vec!["127.0.0.1:0".into()],
+            listed: Vec::new(),
             threads: 1,
         };
         Metrics::with_names(names).expect("the names are distinct")
@@ -318,6 +377,7 @@ impl Names {
             route_origins: config.routes.iter().map(|route| route.origin).collect(),
             origins: config.origins.iter().map(|origin| origin.name.clone()).collect(),
             listeners: listener_names(config.listeners.iter().map(|listener| listener.address)),
+            listed: Listed::all(config),
             threads: config.threads.get(),
         }
     }

@@ -8,6 +8,7 @@ mod awaited;
 pub mod backoff;
 mod complaints;
 mod deploys;
+mod encode;
 mod failures;
 mod flight;
 mod gate;
@@ -20,6 +21,7 @@ mod preloads;
 pub(crate) mod purged;
 mod run;
 pub mod scheduler;
+pub(crate) mod sitemaps;
 
 pub(crate) use awaited::{Awaited, Full};
 pub(crate) use failures::{FailedRender, Failures};
@@ -28,16 +30,17 @@ pub(crate) use gate::is_html;
 pub use notices::Notices;
 
 use crate::config::reload::Fixed;
-use crate::config::{Config, Origin, OriginId, Route, RouteId};
+use crate::config::{self, Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
 use crate::policy::explain::RenderUnderWay;
 use crate::policy::route::{RouteError, RouteTable};
 use crate::policy::{Key, Page, Standing, Timestamp};
-use crate::store::Store;
+use crate::store::{Clock, Locked, OnLock, Store};
 use arc_swap::ArcSwap;
 use backoff::{Backoff, GoodRenders};
 use complaints::Complaints;
 use deploys::Deploys;
+use encode::Encoder;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
@@ -45,7 +48,6 @@ use preloads::Preloads;
 use scheduler::{Class, Scheduler};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 use tokio::sync::{Notify, mpsc};
 
 const FLIGHT_SHARDS: usize = 64;
@@ -83,6 +85,7 @@ pub struct Engine {
     pub(crate) store: Store,
     backoff: Backoff,
     flights: Vec<FlightShard>,
+    encoder: Encoder,
     /// Wakes whoever renders purged pages again.
     purged: Notify,
     deploys: Deploys,
@@ -95,13 +98,6 @@ pub struct Engine {
     pub(crate) awaited: Awaited,
     pub(crate) preloads: Preloads,
     clock: Clock,
-}
-
-/// Wall-clock time that never jumps: taken once, then counted monotonically.
-#[derive(Debug)]
-struct Clock {
-    started: Timestamp,
-    since: Instant,
 }
 
 /// What a render is to do.
@@ -151,7 +147,8 @@ impl Setup {
     /// # Errors
     /// When two routes take the same paths.
     pub fn next(&self, config: Arc<Config>, notices: Notices) -> Result<Self, RouteError> {
-        let routes = RouteTable::new(&config)?;
+        let mut routes = RouteTable::new(&config)?;
+        routes.inherit(&config, &self.routes, &self.config);
         let known = |origin: &Origin| self.config.origins.iter().position(|other| other.name == origin.name);
         let state = |origin: &Arc<Origin>| match known(origin) {
             Some(at) => self.origins[at].next(&self.config.origins[at], origin),
@@ -201,11 +198,28 @@ impl OriginState {
 }
 
 impl Engine {
-    /// An engine with an empty store.
+    /// An engine with an empty store in memory.
     pub fn new(setup: Setup) -> Arc<Self> {
+        let store = Store::new(&setup.config.store, &setup.config.purging);
+        Engine::with_store(setup, store, Clock::start())
+    }
+
+    /// An engine with the store that the configuration names, disk included.
+    ///
+    /// # Errors
+    /// When another process uses the disk tier's directory, unless it is waited for.
+    pub fn open(setup: Setup, on_lock: OnLock) -> Result<Arc<Self>, Locked> {
+        let clock = Clock::start();
+        let (config, series) = (&setup.config, setup.metrics.disk().clone());
+        let store = Store::open(&config.store, &config.purging, on_lock, series, clock)?;
+        Ok(Engine::with_store(setup, store, clock))
+    }
+
+    fn with_store(setup: Setup, store: Store, clock: Clock) -> Arc<Self> {
         let (asset_pages, asset_queue) = assets::queue();
         Arc::new(Engine {
-            store: Store::new(&setup.config.store, &setup.config.purging),
+            store,
+            encoder: Encoder::new(setup.config.encoders),
             backoff: Backoff::default(),
             flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
             purged: Notify::new(),
@@ -215,9 +229,15 @@ impl Engine {
             failures: Failures::default(),
             awaited: Awaited::new(setup.config.admin.token.as_deref()),
             preloads: Preloads::default(),
-            clock: Clock { started: Timestamp::from_system(SystemTime::now()), since: Instant::now() },
+            clock,
             setup: ArcSwap::from_pointee(setup),
         })
+    }
+
+    /// Writes to disk what is not there yet and lets go of the disk tier's directory, within
+    /// `store.disk.flush_timeout`; memory serves on. What is purged afterwards is not written down.
+    pub async fn close_store(&self) {
+        self.store.close().await;
     }
 
     /// The configuration in force.
@@ -241,10 +261,17 @@ impl Engine {
 
     /// The bounds of `next` that the store cannot take over while it runs.
     pub(crate) fn fixed_memory(&self, next: &Config) -> Option<Fixed> {
+        let running = self.setup.load();
+        if running.config.store.disk != next.store.disk {
+            let shown = |disk: &Option<config::Disk>| {
+                disk.as_ref().map_or("none".to_owned(), |disk| format!("{} of {}B", disk.path.display(), disk.capacity))
+            };
+            let (running, wanted) = (shown(&running.config.store.disk), shown(&next.store.disk));
+            return Some(Fixed { key: "store.disk", running, wanted });
+        }
         if self.store.can_become(&next.store) {
             return None;
         }
-        let running = self.setup.load();
         let (key, running, wanted) = if running.config.store.max_page == next.store.max_page {
             ("store.memory", running.config.store.memory, next.store.memory)
         } else {
@@ -255,7 +282,7 @@ impl Engine {
 
     /// The time, read once per request at the edge.
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.started.later(self.clock.since.elapsed())
+        self.clock.now()
     }
 
     /// Until when no render of this key by this origin of `setup` is tried.

@@ -1,20 +1,33 @@
 //! Where pages are kept, and when a kept page is void.
 //!
-//! One interface over the tiers (only memory today): everything that comes out of it has passed the
-//! purge clock. It must not decide whether a page may be served; that is [`crate::policy::lookup`].
+//! One interface over the tiers, memory and behind it the disk: everything that comes out of it has passed
+//! the purge clock. It must not decide whether a page may be served; that is [`crate::policy::lookup`].
 
+mod clock;
+pub mod codec;
+mod disk;
+mod journal;
 mod memory;
+mod octets;
 pub mod popularity;
 pub mod purge_clock;
+mod recall;
 mod remembered;
 mod variants;
 
+pub(crate) use clock::Clock;
+pub use disk::{Locked, OnLock};
+pub use journal::NotWrittenDown;
+pub(crate) use memory::Wear;
 pub(crate) use variants::Found;
 
 use crate::config::{self, PurgeMode, Purging};
+use crate::metrics;
 use crate::policy::purge::Rule;
 use crate::policy::{Key, Page, PurgeSeq, Standing, Timestamp};
+use disk::Disk;
 use http::HeaderMap;
+use journal::{Awaited, Journal};
 use memory::{Entry, Memory};
 use parking_lot::Mutex;
 use popularity::Popularity;
@@ -33,25 +46,61 @@ const POPULAR_KEYS: usize = 65_536;
 /// Every page there is.
 pub struct Store {
     memory: Memory,
+    disk: Option<Disk>,
     variant_locks: Vec<Mutex<()>>,
     uncacheable: Remembered,
-    popularity: Popularity,
-    clock: PurgeClock,
+    popularity: Arc<Popularity>,
+    clock: Arc<PurgeClock>,
+    journal: Arc<Journal>,
 }
 
 impl Store {
-    /// An empty store.
+    /// A store in memory alone.
     pub fn new(config: &config::Store, purging: &Purging) -> Self {
+        Store::with_journal(config, purging, Awaited::No)
+    }
+
+    /// A store with the disk tier that the configuration names, if it names one. What was purged before is
+    /// known when it returns; the disk is opened in the background.
+    ///
+    /// # Errors
+    /// When another process has the directory and that is a mistake; nothing else that is wrong with a disk
+    /// keeps a store from being used.
+    pub(crate) fn open(
+        config: &config::Store,
+        purging: &Purging,
+        on_lock: OnLock,
+        series: metrics::Disk,
+        clock: Clock,
+    ) -> Result<Self, Locked> {
+        let Some(disk) = &config.disk else { return Ok(Store::new(config, purging)) };
+        let mut store = Store::with_journal(config, purging, Awaited::Yes);
+        let popularity = Arc::clone(&store.popularity);
+        let parts = disk::Parts {
+            journal: Arc::clone(&store.journal),
+            purges: Arc::clone(&store.clock),
+            is_popular: Arc::new(Box::new(move |key| popularity.estimate(key) > 1)),
+            series,
+            clock,
+        };
+        store.disk = Some(Disk::start(disk.clone(), on_lock, parts)?);
+        Ok(store)
+    }
+
+    fn with_journal(config: &config::Store, purging: &Purging, awaited: Awaited) -> Self {
+        let journal = Arc::new(Journal::new(awaited));
         Store {
             memory: Memory::new(config),
+            disk: None,
             variant_locks: (0..VARIANT_LOCKS).map(|_| Mutex::new(())).collect(),
             uncacheable: Remembered::new(REMEMBERED_KEYS),
-            popularity: Popularity::new(POPULAR_KEYS),
-            clock: PurgeClock::new(purging.max_rules),
+            popularity: Arc::new(Popularity::new(POPULAR_KEYS)),
+            clock: Arc::new(PurgeClock::with_journal(purging.max_rules, Arc::clone(&journal))),
+            journal,
         }
     }
 
-    /// The page of exactly this key, unless it is void.
+    /// The page of exactly this key in memory, unless it is void.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Page>> {
         match self.memory.get(key)? {
             Entry::Page(page) => self.valid(page),
@@ -59,7 +108,7 @@ impl Store {
         }
     }
 
-    /// The variant stored under `base` that fits the request (RFC 9111 §4.1).
+    /// The variant in memory under `base` that fits the request (RFC 9111 §4.1).
     pub(crate) fn find(&self, base: &Key, request: &HeaderMap) -> Found {
         match self.memory.get(base) {
             None => Found::Nothing,
@@ -104,16 +153,53 @@ impl Store {
             };
             let (variants, left) = known.with(&page, max_variants, |key| self.popularity.estimate(key));
             for key in &left {
-                self.memory.remove(key);
+                self.drop_page(key);
             }
-            self.memory.insert(base, Entry::Variants(Arc::new(variants)));
+            let (changed, entry) = (variants != *known, Entry::Variants(Arc::new(variants)));
+            self.memory.insert(base.clone(), entry.clone());
+            if let Some(disk) = self.disk.as_ref().filter(|_| changed) {
+                disk.put(&base, entry);
+            }
         }
-        self.memory.insert(page.key.clone(), Entry::Page(page));
+        let (key, entry) = (page.key.clone(), Entry::Page(page));
+        if let Some(disk) = &self.disk {
+            disk.put(&key, entry.clone());
+        }
+        self.memory.insert(key, entry);
+    }
+
+    /// Whether exactly this page is stored.
+    pub(crate) fn holds(&self, page: &Arc<Page>) -> bool {
+        matches!(self.memory.get(&page.key), Some(Entry::Page(there)) if Arc::ptr_eq(&there, page))
+    }
+
+    /// Puts the same page in another form in the place of `page`, unless another one is there by now.
+    pub(crate) fn exchange(&self, page: &Arc<Page>, other: Arc<Page>, wear: Wear) {
+        let base = page.key.base();
+        let _guard = self.variant_lock(base.as_ref().unwrap_or(&page.key)).lock();
+        if self.holds(page) && self.clock.standing(page) != Standing::Void {
+            // What is only unpacked is packed the same way on disk.
+            let has_changed = other.representations.state() != page.representations.state();
+            let entry = Entry::Page(other);
+            if let Some(disk) = self.disk.as_ref().filter(|_| has_changed) {
+                disk.put(&page.key, entry.clone());
+            }
+            self.memory.insert_worn(page.key.clone(), entry, wear);
+        }
     }
 
     /// Forgets the page of this key.
     pub(crate) fn remove(&self, key: &Key) {
+        let base = key.base();
+        let _guard = self.variant_lock(base.as_ref().unwrap_or(key)).lock();
+        self.drop_page(key);
+    }
+
+    fn drop_page(&self, key: &Key) {
         self.memory.remove(key);
+        if let Some(disk) = &self.disk {
+            disk.remove(key);
+        }
     }
 
     /// Remembers that answers for this key are not to be shared.
@@ -153,18 +239,18 @@ impl Store {
 
     /// Makes every stored page of one URI void, in all variants, and every render of it that has
     /// started (RFC 9111 §4.4).
-    pub(crate) fn invalidate(&self, uri_hash: u64) {
-        self.clock.invalidate(uri_hash);
+    pub(crate) fn invalidate(&self, uri_hash: u64) -> PurgeSeq {
+        self.clock.invalidate(uri_hash)
     }
 
     /// The same for all URIs of a path of one host, in the mode that a route names.
-    pub(crate) fn invalidate_path(&self, host: &str, path: &str, mode: PurgeMode) {
-        self.clock.invalidate_path(host, path, mode);
+    pub(crate) fn invalidate_path(&self, host: &str, path: &str, mode: PurgeMode) -> PurgeSeq {
+        self.clock.invalidate_path(host, path, mode)
     }
 
     /// The same for everything with a tag.
-    pub(crate) fn invalidate_tag(&self, tag: &str, mode: PurgeMode) {
-        self.clock.invalidate_tag(tag, mode);
+    pub(crate) fn invalidate_tag(&self, tag: &str, mode: PurgeMode) -> PurgeSeq {
+        self.clock.invalidate_tag(tag, mode)
     }
 
     /// Applies a changed bound on purge rules; the oldest ones give way.
@@ -188,9 +274,14 @@ impl Store {
         self.clock.purge(rules, mode)
     }
 
-    /// Lets every page and every render that has started be of an earlier build of the origin.
-    pub(crate) fn deploy(&self) -> PurgeSeq {
-        self.clock.deploy()
+    /// Lets every page and every render that has started be of an earlier build of the origin than this one.
+    pub(crate) fn deploy(&self, id: &str) -> PurgeSeq {
+        self.clock.deploy(id)
+    }
+
+    /// The last build that was deployed.
+    pub(crate) fn build(&self) -> Option<Box<str>> {
+        self.clock.deployed().map(|(id, _)| id)
     }
 
     /// How a page stands after the purges since its render.

@@ -16,6 +16,7 @@ mod human;
 pub mod ids;
 mod lines;
 pub mod once;
+mod panics;
 mod queue;
 
 pub use access::AccessEvent;
@@ -89,6 +90,7 @@ pub fn start(log: &Log) -> Result<Telemetry, Error> {
     let (subscriber, filter) = subscriber(level, Arc::clone(&is_json), has_colours(), move || sink.clone());
     tracing::subscriber::set_global_default(subscriber).map_err(|_| Error::AlreadyStarted)?;
     gate::open().map_err(|_| Error::AlreadyStarted)?;
+    panics::log_them();
     if let Some((variable, error)) = mistake {
         warn!(variable, %error, instead = log.level.as_str(), "the log level is not understood and ignored");
     }

@@ -16,6 +16,7 @@ mod browser {
     mod chromium;
 
     mod chromium_itself;
+    mod dashboard;
     mod swap;
     mod tabs;
 }

@@ -3,9 +3,9 @@
 
 use breadbox::config::file::known_keys;
 use breadbox::config::{
-    AccessLog, BypassCookies, CacheMode, ClientCacheControl, Config, ConfigError, Invalidated, Invalidation, Log,
-    LogFormat, LogLevel, NamePatterns, PurgeMode, QueryRule, Redact, Respect, Revalidate, Route, Scheme, SetCookie,
-    StaleWindows, Template, Window,
+    AccessLog, BypassCookies, CacheMode, ClientCacheControl, Config, ConfigError, ErrorPage, Invalidated, Invalidation,
+    Log, LogFormat, LogLevel, NamePatterns, Paths, PurgeMode, QueryRule, Redact, Respect, Revalidate, Route, Scheme,
+    SetCookie, Sitemap, SitemapSource, StaleWindows, Template, Window,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -75,9 +75,14 @@ fn every_kind_of_mistake_gives_its_messages() {
 
 #[test]
 fn mistakes_come_in_the_order_of_the_lines() {
+    // Those of files that the file names come behind its own.
     for file in fixtures("mistakes") {
         let error = parse_file(&file).expect_err(&file.display().to_string());
-        assert!(error.mistakes().is_sorted_by_key(|mistake| mistake.line), "{}", file.display());
+        assert!(
+            error.mistakes().is_sorted_by_key(|mistake| (mistake.file != file, &mistake.file, mistake.line)),
+            "{}",
+            file.display()
+        );
         assert!(!error.to_string().contains(SECRET), "{}", file.display());
     }
 }
@@ -252,6 +257,10 @@ fn every_key_of_a_route_is_read() {
     assert_eq!((route.not_found_ttl, route.uncacheable_ttl), (Duration::from_secs(1), Duration::from_secs(2)));
     assert_eq!((route.max_variants, route.set_cookie), (7, SetCookie::Strip));
     assert_eq!((cache_control(route), route.honour_request_cache_control), ("no-cache", true));
+    assert_eq!(route.error_page, Some(ErrorPage::Builtin));
+    let Some(Paths::Sitemap(sitemap)) = &route.paths else { panic!("{:?}", route.paths) };
+    assert_eq!(sitemap.source.to_string(), "https://shop.example.com/sitemap.xml?all");
+    assert_eq!((sitemap.refresh, sitemap.max_paths), (Duration::from_secs(60), 1000));
     let fallback = route.fallback.as_ref().expect("a page");
     assert_eq!((fallback.after, fallback.hold), (Duration::ZERO, Duration::from_secs(1)));
     assert_eq!((fallback.status.as_u16(), fallback.preload.max), (503, 1));
@@ -293,6 +302,18 @@ fn every_other_form_of_a_route_is_read() {
         (None, &[template("all"), template("headers")][..])
     );
     assert_eq!((off.cache, off.invalidate.len()), (CacheMode::Off, 1));
+    let Some(Paths::File { path, set }) = &off.paths else { panic!("{:?}", off.paths) };
+    assert!(path.ends_with("lists/off.txt") && set.len() == 2 && set.contains("/off/2"));
+    let Some(Paths::Sitemap(Sitemap { source: SitemapSource::File(path), refresh, max_paths })) = &never.paths else {
+        panic!("{:?}", never.paths)
+    };
+    assert!(path.ends_with("lists/sitemap.xml"));
+    assert_eq!((*refresh, *max_paths), (Duration::from_secs(600), 5_000_000));
+    for page in [Some(&config.error_page), off.error_page.as_ref()] {
+        let Some(ErrorPage::File { path, html }) = page else { panic!("{page:?}") };
+        assert!(path.ends_with("lists/error.html") && html.contains("{{detail}}"));
+    }
+    assert!(headers.error_page.is_none() && headers.paths.is_none());
 }
 
 #[test]

@@ -16,7 +16,11 @@ mod scenarios {
     mod dashboard;
     mod deploys;
     mod disconnect;
+    mod disk;
     mod draft;
+    mod encodings;
+    mod encodings_origin;
+    mod error_pages;
     mod explain;
     mod failures;
     mod fallback;
@@ -26,6 +30,7 @@ mod scenarios {
     mod http2;
     mod interim;
     mod limits;
+    mod lists;
     mod logs;
     mod memory;
     mod origin_down;
@@ -47,6 +52,7 @@ mod scenarios {
     mod servers;
     mod serving;
     mod shutdown;
+    mod sitemaps;
     mod smuggling;
     mod stale;
     mod streaming;

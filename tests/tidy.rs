@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every room and the rooms that it may use. None is used by a room that it uses itself.
-const ROOMS: [(&str, &[&str]); 10] = [
-    ("cli", &["admin", "front", "render", "store", "policy", "config", "metrics", "telemetry", "uri"]),
-    ("admin", &["front", "render", "store", "policy", "config", "metrics", "telemetry", "uri"]),
-    ("front", &["render", "store", "policy", "config", "metrics", "telemetry", "uri"]),
-    ("render", &["store", "policy", "config", "metrics", "telemetry", "uri"]),
+const ROOMS: [(&str, &[&str]); 11] = [
+    ("cli", &["admin", "front", "render", "sitemap", "store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("admin", &["front", "render", "sitemap", "store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("front", &["render", "sitemap", "store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("render", &["sitemap", "store", "policy", "config", "metrics", "telemetry", "uri"]),
+    ("sitemap", &[]),
     ("store", &["policy", "config", "metrics", "telemetry", "uri"]),
     ("metrics", &["policy", "config"]),
     ("telemetry", &["policy", "config"]),

@@ -72,7 +72,7 @@ pub(super) async fn answer(request: &Request<'_>, engine: &Arc<Engine>, reloadin
             Access::Denied | Access::Granted if request.path == "/-/reload" && request.method == Method::POST => {
                 reload::answer(&reloading.reload().await)
             }
-            Access::Denied | Access::Granted => granted(request, token.unwrap_or_default(), engine),
+            Access::Denied | Access::Granted => granted(request, token.unwrap_or_default(), engine).await,
         };
     }
     let get: fn(&Arc<Engine>) -> Answer = match request.path {
@@ -87,16 +87,16 @@ pub(super) async fn answer(request: &Request<'_>, engine: &Arc<Engine>, reloadin
 }
 
 /// What needs the token and has it.
-fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> Answer {
+async fn granted(request: &Request<'_>, token: &str, engine: &Arc<Engine>) -> Answer {
     if foreign::is_purge(request.method) {
-        return purge::foreign(request, engine);
+        return purge::foreign(request, engine).await;
     }
     let is_post = request.method == Method::POST;
     match request.path {
-        "/-/explain" if is_read(request.method) => explain::answer(request, engine),
+        "/-/explain" if is_read(request.method) => explain::answer(request, engine).await,
         "/-/status.json" if is_read(request.method) => Answer::json(&status::of(engine, status::Detail::Paths)),
-        "/-/purge" if is_post => purge::purge(request.body, engine),
-        "/-/deploy" if is_post => deploy::deploy(request.body, engine),
+        "/-/purge" if is_post => purge::purge(request.body, engine).await,
+        "/-/deploy" if is_post => deploy::deploy(request.body, engine).await,
         "/-/draft" if is_post => draft::draft(request.body, token, engine.now()),
         "/-/explain" | "/-/status.json" => Answer::only("GET, HEAD"),
         "/-/purge" | "/-/deploy" | "/-/draft" | "/-/reload" => Answer::only("POST"),
@@ -139,6 +139,11 @@ impl Answer {
     /// For a request that cannot be carried out; `why` is a sentence.
     pub(super) fn bad(why: &str) -> Self {
         Answer { status: StatusCode::BAD_REQUEST, ..Answer::json(&json!({ "error": why })) }
+    }
+
+    /// For what cannot be done now; `why` is a sentence.
+    pub(super) fn unavailable(why: &str) -> Self {
+        Answer { status: StatusCode::SERVICE_UNAVAILABLE, ..Answer::json(&json!({ "error": why })) }
     }
 
     /// For a method that the path does not take.

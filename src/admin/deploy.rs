@@ -6,12 +6,18 @@ use crate::render::Engine;
 use serde_json::{Value, json};
 
 /// Takes note of the build that the body names: `{"id": "v42"}`.
-pub(super) fn deploy(body: &[u8], engine: &Engine) -> Answer {
+pub(super) async fn deploy(body: &[u8], engine: &Engine) -> Answer {
     let id = match id(body) {
         Ok(id) => id,
         Err(why) => return Answer::bad(&why),
     };
-    let deployed = engine.deploy(&id);
+    let deployed = match engine.deploy(&id).await {
+        Ok(deployed) => deployed,
+        Err(why) => {
+            tracing::error!(id, "deployed, but {why}");
+            return Answer::unavailable(&format!("the deploy is not safe: {why}"));
+        }
+    };
     if deployed.is_new {
         tracing::info!(id, previous = deployed.previous, sequence = deployed.sequence.0, "deployed");
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const USAGE: &str = "write /-/explain?url=URL, with header=Name:%20value and cookie=name=value as often as needed\n";
 
 /// The answer: JSON, or text for who accepts `text/plain`.
-pub(super) fn answer(request: &Request<'_>, engine: &Arc<Engine>) -> Answer {
+pub(super) async fn answer(request: &Request<'_>, engine: &Arc<Engine>) -> Answer {
     let parameters = parameters(request.query.unwrap_or_default());
     let all = |name: &str| -> Vec<String> {
         parameters.iter().filter(|(found, _)| found == name).map(|(_, value)| value.clone()).collect()
@@ -25,7 +25,7 @@ pub(super) fn answer(request: &Request<'_>, engine: &Arc<Engine>) -> Answer {
         Ok(asked) => asked,
         Err(error) => return Answer::text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
     };
-    let explanation = front::explain(engine, &asked);
+    let explanation = front::explain(engine, &asked).await;
     if accepts_text(request.headers) {
         return Answer::text(StatusCode::OK, &explanation.to_string());
     }

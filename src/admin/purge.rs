@@ -8,28 +8,33 @@ use crate::policy::purge::request::{self, MAX_RULES, RequestError};
 use crate::policy::purge::{Rule, Scope, foreign};
 use crate::render::{Engine, Setup};
 use http::header::HOST;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
+use std::fmt::{self, Formatter};
 use std::net::IpAddr;
 
 /// The members that a document may have.
 const MEMBERS: &str = "path, prefix, tag, host, all and mode";
 
+/// Rules that are named in the log.
+const LOGGED: usize = 5;
+
 /// Purges what a JSON document names.
-pub(super) fn purge(body: &[u8], engine: &Engine) -> Answer {
+pub(super) async fn purge(body: &[u8], engine: &Engine) -> Answer {
     match read(body, &engine.setup()) {
-        Ok((rules, mode)) => accepted(&rules, mode, engine.purge(&rules, mode)),
+        Ok((rules, mode)) => carry_out(&rules, mode, engine).await,
         Err(why) => Answer::bad(&why),
     }
 }
 
 /// Purges what publishing software names in a request of its own kind.
-pub(super) fn foreign(request: &Request<'_>, engine: &Engine) -> Answer {
+pub(super) async fn foreign(request: &Request<'_>, engine: &Engine) -> Answer {
     let setup = engine.setup();
     // Somebody who asks this listener by its address means every host.
     let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_of_a_site(host));
     let read = foreign::read(&setup.config, &setup.routes, request.method, request.target, host, request.headers);
     match read {
-        Ok(purge) => accepted(&purge.rules, purge.mode, engine.purge(&purge.rules, purge.mode)),
+        Ok(purge) => carry_out(&purge.rules, purge.mode, engine).await,
         Err(why) => Answer::bad(&format!("what is to be purged {why}")),
     }
 }
@@ -40,9 +45,41 @@ fn is_of_a_site(host: &str) -> bool {
     name.parse::<IpAddr>().is_err() && !name.eq_ignore_ascii_case("localhost")
 }
 
-fn accepted(rules: &[Rule], mode: PurgeMode, sequence: PurgeSeq) -> Answer {
-    tracing::info!(rules = rules.len(), mode = mode.as_str(), sequence = sequence.0, "purged");
-    Answer::json(&document(rules, mode, sequence))
+async fn carry_out(rules: &[Rule], mode: PurgeMode, engine: &Engine) -> Answer {
+    match engine.purge(rules, mode).await {
+        Ok(sequence) => {
+            tracing::info!(
+                what = shown(rules),
+                rules = rules.len(),
+                mode = mode.as_str(),
+                sequence = sequence.0,
+                "purged"
+            );
+            Answer::json(&document(rules, mode, sequence))
+        }
+        Err(why) => {
+            tracing::error!(what = shown(rules), rules = rules.len(), mode = mode.as_str(), "purged, but {why}");
+            Answer::unavailable(&format!("the purge is not safe: {why}"))
+        }
+    }
+}
+
+/// The first rules for the log, without queries, which may hold secrets.
+fn shown(rules: &[Rule]) -> String {
+    let one = |rule: &Rule| {
+        let on = rule.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
+        let what = match &rule.scope {
+            Scope::All => "everything".to_owned(),
+            Scope::Path(path) => format!("path {path}"),
+            Scope::Uri { path, .. } => format!("path {path} with a query"),
+            Scope::Prefix(prefix) => format!("prefix {prefix}"),
+            Scope::Tag(tag) => format!("tag {tag}"),
+        };
+        what + &on
+    };
+    let more = if rules.len() > LOGGED { ", …" } else { "" };
+    let list: Vec<String> = rules.iter().take(LOGGED).map(one).collect();
+    list.join(", ") + more
 }
 
 /// What was accepted, as it was understood.
@@ -68,6 +105,33 @@ fn described(rule: &Rule) -> Value {
     described
 }
 
+/// How many members an object has, repeated ones counted, of which a map keeps the last.
+struct Members(usize);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Counter;
+
+        impl<'de> Visitor<'de> for Counter {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut count = 0;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Members(count))
+            }
+        }
+
+        source.deserialize_map(Counter)
+    }
+}
+
 /// What a document means, or a sentence that says why it means nothing.
 fn read(body: &[u8], setup: &Setup) -> Result<(Vec<Rule>, PurgeMode), String> {
     let document: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
@@ -77,6 +141,10 @@ fn read(body: &[u8], setup: &Setup) -> Result<(Vec<Rule>, PurgeMode), String> {
     let known = |name: &&String| ["path", "prefix", "tag", "host", "all", "mode"].contains(&name.as_str());
     if let Some(unknown) = members.keys().find(|name| !known(name)) {
         return Err(format!("`{}` is not known; the members are {MEMBERS}", unknown.escape_debug()));
+    }
+    let all = serde_json::from_slice::<Members>(body).map_or(0, |all| all.0);
+    if all != members.len() {
+        return Err("a member is there twice; write a list, as in {\"path\": [\"/a\", \"/b\"]}".to_owned());
     }
     let mode = mode(members.get("mode"))?;
     let rules = rules(&members, setup)?;

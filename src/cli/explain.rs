@@ -1,5 +1,5 @@
-//! `breadbox explain`: what would become of a request, and why. It asks a running Breadbox, or, with
-//! `--offline`, the file alone; it sends no request to any origin.
+//! `breadbox explain`: what would become of a request, and why. It asks the running Breadbox of the file; where
+//! none runs, or with `--offline`, the file alone. It sends no request to any origin.
 
 use super::admin_client::AdminClient;
 use crate::config::Config;
@@ -30,7 +30,8 @@ pub struct Args {
     /// The token of the admin listener.
     #[arg(long, value_name = "TOKEN", env = "BREADBOX_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Ask the file alone: everything but what is stored and under way.
+    /// Ask the file alone: everything but what is stored and under way. So is done where nobody answers and
+    /// --admin names nobody.
     #[arg(long, conflicts_with = "admin")]
     offline: bool,
 }
@@ -55,8 +56,11 @@ fn online(args: &Args) -> anyhow::Result<String> {
         Some(url) => AdminClient::of_url(url, args.token.clone())?,
         None => AdminClient::of_config(&Config::load(&args.config)?, args.token.clone())?,
     };
-    let answer = client.get(&target(args), "text/plain");
-    let answer = answer.context("is Breadbox running? --offline explains from the file alone")?;
+    let answer = match client.get(&target(args), "text/plain") {
+        Ok(answer) => answer,
+        Err(error) if args.admin.is_none() => return Ok(format!("{}\n{error:#}\n", offline(args)?.trim_end())),
+        Err(error) => return Err(error).context("--offline explains from the file alone"),
+    };
     if answer.status != 200 {
         bail!("the admin listener refuses ({}): {}", answer.status, answer.body.trim_end());
     }

@@ -14,7 +14,7 @@ mod tally;
 
 use crate::config::Config;
 use crate::policy::route::RouteTable;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -45,7 +45,11 @@ pub(super) fn replay(config: &Config, path: &Path, out: &mut impl Write) -> anyh
         each_line(&mut plain, |line| replay.take(line))
     };
     read.with_context(|| format!("cannot read {} to its end", path.display()))?;
-    report::write(&replay.finish(), config, out)?;
+    let totals = replay.finish();
+    report::write(&totals, config, out)?;
+    if totals.malformed > 0 && totals.malformed == totals.lines {
+        bail!("no line of {} is in the combined format of nginx and Apache", path.display());
+    }
     Ok(())
 }
 

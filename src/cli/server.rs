@@ -12,7 +12,9 @@ use crate::front::{self, Connections, Door, LiveLimits};
 use crate::metrics::{Metrics, Phase};
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
+use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
+use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
 pub(super) use reload::{Reloader, Source};
 
@@ -23,7 +25,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// What a client of the admin listener may do.
@@ -36,6 +38,9 @@ const ADMIN_LIMITS: Limits = Limits {
     handshake_timeout: Duration::from_secs(10),
     max_handshakes: NonZeroUsize::MIN,
 };
+
+/// How long the start waits for sitemaps that are files.
+const FOR_LISTS: Duration = Duration::from_secs(5);
 
 /// Why serving ended before a signal came.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +56,9 @@ pub(crate) enum ServerError {
     /// The routes contradict each other.
     #[error(transparent)]
     Routes(#[from] crate::policy::route::RouteError),
+    /// Another process has the directory of the disk tier.
+    #[error(transparent)]
+    Locked(#[from] crate::store::Locked),
     /// Threads or signal handlers cannot be had.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -93,12 +101,17 @@ impl Server {
         let prepared = listeners::prepare(&config, &[])?;
         let admin_socket = bind(config.admin.address)?;
         let metrics = Arc::new(Metrics::new(&config));
-        let engine = Engine::new(Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?);
+        let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
+        let engine = Engine::open(setup, OnLock::Refuse)?;
         observe(&engine, &metrics);
         metrics.observe_log(self.reloader.telemetry.dropped());
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
         tokio::spawn(fetch_assets(Arc::clone(&engine)));
+        let (tell, lists) = oneshot::channel();
+        tokio::spawn(keep_lists(Arc::clone(&engine), tell));
+        // Nobody is let through because a file has not been read yet; one that takes long is waited for no longer.
+        let _ = tokio::time::timeout(FOR_LISTS, lists).await;
         let mut listeners = Listeners::new(&engine);
         listeners.become_those_of(&config, prepared);
         let (reloading, mut reloads) = Reloading::new();
@@ -125,6 +138,8 @@ impl Server {
         engine.close_polls();
         listeners.stop().await;
         finish(&connections, engine.setup().config.shutdown_timeout, &mut signals).await;
+        // Nobody renders any more.
+        engine.close_store().await;
         admin.abort();
         tracing::info!("stopped");
         Ok(())

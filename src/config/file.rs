@@ -7,6 +7,7 @@
 
 mod arguments;
 mod certificates;
+mod compression;
 mod crawlers;
 mod cursor;
 mod deploys;
@@ -18,18 +19,21 @@ mod log;
 mod mistake;
 mod names;
 mod origins;
+mod pages;
+mod paths;
 mod patterns;
 mod purging;
 mod routes;
 mod schema;
+mod store;
 mod tracking;
 mod tree;
 
 pub use mistake::{ConfigError, Mistake};
 pub use schema::known_keys;
 
-use super::{Config, Crawlers, NamePatterns, Store};
-use cursor::{At, Context, Keys, count};
+use super::{Config, Crawlers, NamePatterns};
+use cursor::{At, Context, count};
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -92,7 +96,13 @@ fn config(root: &At<'_>) -> Config {
     let (listeners, admin) = listeners::listeners(&keys.key("listeners"), &keys.key("admin"), hosts.as_deref());
     // A host with a mistake is not among `hosts`; a route that names it has no mistake of its own.
     let all_read = |hosts: &&[Box<str>]| hosts.len() == keys.key("hosts").items().len();
-    let known = routes::Known { origins: &origins, hosts: hosts.as_deref().filter(all_read), tracking: &tracking };
+    let compression = compression::top(&keys.key("compression"));
+    let known = routes::Known {
+        origins: &origins,
+        hosts: hosts.as_deref().filter(all_read),
+        tracking: &tracking,
+        compression: &compression,
+    };
     let routes = routes::routes(&keys.key("routes"), &known);
     Config {
         threads: threads(&keys.key("threads")),
@@ -102,11 +112,13 @@ fn config(root: &At<'_>) -> Config {
         listeners,
         admin,
         origins,
-        store: store(&keys.key("store").section(&schema::STORE)),
+        encoders: compression.encoders,
+        store: store::store(&keys.key("store").section(&schema::STORE)),
         purging: purging::purging(&keys),
         deploys: deploys::deploys(&keys),
         log: log::log(&keys.key("log")),
         tracking,
+        error_page: pages::error_page(&keys.key("error_page")).unwrap_or_default(),
         crawlers: crawlers(&keys.key("crawlers")),
         long_polls: fallback::long_polls(&keys.key("long_polls")),
         routes,
@@ -149,20 +161,4 @@ fn tracking(at: &At<'_>) -> NamePatterns {
 
 fn crawlers(at: &At<'_>) -> Crawlers {
     if at.is_set() { Crawlers::new(at.set(fallback::crawler)) } else { Crawlers::new(crawlers::SHIPPED) }
-}
-
-fn store(keys: &Keys<'_>) -> Store {
-    const MEMORY: usize = 512 << 20;
-    const MAX_PAGE: usize = 8 << 20;
-    let memory_at = keys.key("memory");
-    let some_memory = memory_at.some_size(1 << 20..=1 << 46);
-    let memory = some_memory.unwrap_or(MEMORY);
-    let max_page_at = keys.key("max_page");
-    let max_page = max_page_at.size(MAX_PAGE.min(memory), 1 << 10..=1 << 46);
-    let known = some_memory.is_some() || !memory_at.is_set();
-    if known && max_page > memory {
-        let problem = "is more than store.memory, so such a page could not be kept";
-        max_page_at.wrong(format!("{} {problem}", max_page_at.quoted()), "write less, or more memory");
-    }
-    Store { memory, max_page }
 }

@@ -1,6 +1,6 @@
 //! One route of `proxy.yaml`: which paths it takes and by which rules their pages are kept.
 
-use super::{Fallback, Invalidation, NamePatterns, OriginId, Template};
+use super::{Compression, ErrorPage, Fallback, Invalidation, NamePatterns, OriginId, Paths, Template};
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,11 @@ pub struct Route {
     pub host: Option<Box<str>>,
     /// Who renders its pages.
     pub origin: OriginId,
+    /// Which of its paths exist; `None`: any may.
+    pub paths: Option<Paths>,
+    /// What is shown where a render failed, also instead of what the origin itself said then; `None`: what
+    /// the file says for all, and the origin's own answers as they came.
+    pub error_page: Option<ErrorPage>,
     /// Who decides what is kept.
     pub cache: CacheMode,
     /// Where lifetimes come from (`isr`, `static`).
@@ -55,6 +60,8 @@ pub struct Route {
     pub set_cookie: SetCookie,
     /// `Cache-Control` towards browsers.
     pub client_cache_control: ClientCacheControl,
+    /// How its pages are compressed; `None`: they are kept as the origin sent them.
+    pub compression: Option<Arc<Compression>>,
     /// Whether a client's own `Cache-Control` and `Pragma` count (RFC 9111 §5.2.1). Default: on `headers` only.
     pub honour_request_cache_control: bool,
     /// Heuristic freshness (RFC 9111 §4.2.2), only on `headers`: at most this long; zero switches it off.

@@ -4,6 +4,7 @@
 use super::handler::{Ctx, Forward};
 use super::respond;
 use super::tunnel;
+use crate::policy::PurgeSeq;
 use crate::policy::admission::{self, Incoming};
 use crate::policy::forwarded;
 use crate::policy::hop_by_hop;
@@ -91,13 +92,14 @@ pub(super) fn prepare_request(incoming: &Incoming<'_>, request: &mut RequestHead
     Ok(())
 }
 
-/// Appends `Cache-Status` and names the request; a successful unsafe request makes pages void (RFC 9111 §4.4).
+/// Appends `Cache-Status` and names the request; a successful unsafe request makes pages void (RFC 9111 §4.4),
+/// and the sequence of that has to be written down before the client hears of it.
 pub(super) fn finish_response(
     engine: &Engine,
     session: &Session,
     response: &mut ResponseHeader,
     ctx: &mut Ctx,
-) -> pingora::Result<()> {
+) -> pingora::Result<Option<PurgeSeq>> {
     for name in hop_by_hop::of_an_answer(&response.headers) {
         response.remove_header(&name);
     }
@@ -105,12 +107,12 @@ pub(super) fn finish_response(
         if response.status != StatusCode::SWITCHING_PROTOCOLS {
             response.remove_header(&header::CONNECTION);
         }
-        return Ok(());
+        return Ok(None);
     }
     ctx.status = response.status.as_u16();
     ctx.origin_answered();
+    let invalidated = invalidate(engine, session, response, ctx);
     ctx.answers();
-    invalidate(engine, session, response, ctx);
     if let (Some(head), Some(route)) = (ctx.forward.as_ref().and_then(|forward| forward.head.as_ref()), ctx.route) {
         head.settle(engine, ctx.setup.route(route), response.status, &response.headers);
     }
@@ -119,28 +121,30 @@ pub(super) fn finish_response(
     response.append_header(HeaderName::from_static("cache-status"), value)?;
     response.insert_header(REQUEST_ID, ctx.id.header_value())?;
     respond::keep_date(session, response);
-    Ok(())
+    Ok(invalidated)
 }
 
-fn invalidate(engine: &Engine, session: &Session, response: &ResponseHeader, ctx: &Ctx) {
+fn invalidate(engine: &Engine, session: &Session, response: &ResponseHeader, ctx: &Ctx) -> Option<PurgeSeq> {
     let request = session.req_header();
     if request.method.is_safe() || response.status.is_client_error() || response.status.is_server_error() {
-        return;
+        return None;
     }
-    let Some(forward) = &ctx.forward else { return };
+    let forward = ctx.forward.as_ref()?;
     let location = response.headers.get(header::LOCATION).map(|value| value.as_bytes());
     let content_location = response.headers.get(header::CONTENT_LOCATION).map(|value| value.as_bytes());
+    let mut last = None;
     for hash in admission::invalidates(&ctx.setup.config, &ctx.setup.routes, &forward.plan, location, content_location)
     {
-        engine.store.invalidate(hash);
+        last = Some(engine.store.invalidate(hash));
         ctx.setup.metrics.invalidated();
     }
     if let (Some(id), Ok(Target::Resource(resource))) = (ctx.route, Target::parse(&forward.plan.target)) {
         for changed in parameters::changed(ctx.setup.route(id), &resource.path) {
-            engine.write_through(&forward.plan.host, changed);
+            last = Some(engine.write_through(&forward.plan.host, changed));
             ctx.setup.metrics.invalidated();
         }
     }
+    last
 }
 
 /// HTML that only a cookie kept from being stored is worth a word to the operator.

@@ -201,6 +201,21 @@ impl Proxy {
         Ok(true)
     }
 
+    /// The list of the route does not have the path.
+    async fn not_found(&self, session: &mut Session, ctx: &mut Ctx, by: RouteId) -> pingora::Result<bool> {
+        ctx.route = Some(by);
+        ctx.outcome.served = Served::NotFound;
+        ctx.outcome.detail = Some("unknown-path");
+        let headers = &session.req_header().headers;
+        let has_body = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+        if has_body || headers.contains_key(header::UPGRADE) {
+            // What follows is not a request, and nobody reads it.
+            session.set_keepalive(None);
+        }
+        respond::error(session, ctx, StatusCode::NOT_FOUND, None).await?;
+        Ok(true)
+    }
+
     async fn look_up(&self, session: &mut Session, ctx: &mut Ctx, wanted: &Wanted) -> pingora::Result<bool> {
         ctx.route = Some(wanted.route);
         let headers = session.req_header().headers.clone();
@@ -288,6 +303,11 @@ impl ProxyHttp for Proxy {
         match admit(&ctx.setup.config, &ctx.setup.routes, &self.incoming(session)) {
             Admission::Malformed(why) => self.refuse(session, ctx, StatusCode::BAD_REQUEST, why).await,
             Admission::Misdirected => self.refuse(session, ctx, StatusCode::MISDIRECTED_REQUEST, "host").await,
+            Admission::Unlisted { draft: plan, .. } if is_draft(ctx, session) => {
+                ctx.bypass(Forward { origin: plan.origin, plan, head: None });
+                Ok(false)
+            }
+            Admission::Unlisted { by, .. } => self.not_found(session, ctx, by).await,
             Admission::Own(own) => fallback::answer(self, session, ctx, &own).await,
             Admission::Lookup(wanted) if is_draft(ctx, session) => {
                 let forward = Forward::of_wanted(&wanted, BypassReason::Draft);
@@ -351,7 +371,11 @@ impl ProxyHttp for Proxy {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        bypass::finish_response(&self.engine, session, response, ctx)
+        if let Some(sequence) = bypass::finish_response(&self.engine, session, response, ctx)? {
+            // The origin has done what it was asked to, so the client hears of that whatever the disk does.
+            let _ = self.engine.store.written_down(sequence).await;
+        }
+        Ok(())
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &pingora::Error, ctx: &mut Ctx) -> FailToProxy {

@@ -11,11 +11,13 @@ use super::respond;
 use crate::config::{CacheMode, Route};
 use crate::policy::admission::{BypassReason, Wanted};
 use crate::policy::cache_control::RequestDirectives;
+use crate::policy::encoding::{self, Accept, Coding};
 use crate::policy::fallback::Audience;
 use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Meanwhile, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
 use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
+use crate::render::backoff::retry_after;
 use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
 use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
@@ -48,6 +50,7 @@ pub(super) struct Lookup<'a> {
     route: Arc<Route>,
     wanted: &'a Wanted,
     headers: HeaderMap,
+    accept: Accept,
     /// The client's own directives, where the route honours them.
     directives: Option<RequestDirectives>,
     /// Who asks.
@@ -55,10 +58,12 @@ pub(super) struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, headers: HeaderMap) -> Self {
+    pub(super) fn new(engine: &'a Arc<Engine>, setup: Arc<Setup>, wanted: &'a Wanted, mut headers: HeaderMap) -> Self {
         let route = Arc::clone(setup.route(wanted.route));
+        let accept = Accept::of(&headers);
+        encoding::ask_for_none(&route, &mut headers);
         let directives = route.honour_request_cache_control.then(|| RequestDirectives::parse(&headers));
-        Lookup { engine, setup, route, wanted, headers, directives, audience: Audience::Waits }
+        Lookup { engine, setup, route, wanted, headers, accept, directives, audience: Audience::Waits }
     }
 
     /// Answers the request, or says how it is to be forwarded.
@@ -72,7 +77,7 @@ impl<'a> Lookup<'a> {
             if turn > 0 {
                 ctx.now = self.engine.now();
             }
-            let seen = self.look();
+            let seen = self.look_everywhere(turn, ctx).await;
             let verdict = self.decide(&seen, ctx.now);
             let page = seen.page.clone();
             match (verdict, page) {
@@ -113,6 +118,20 @@ impl<'a> Lookup<'a> {
             }
         }
         Ok(Next::Forward(self.forward(ctx, BypassDetail::Uncacheable)))
+    }
+
+    /// In memory, and in the first turn on disk.
+    async fn look_everywhere(&self, turn: usize, ctx: &mut Ctx) -> Seen {
+        let seen = self.look();
+        if turn > 0 || seen.page.is_some() || !self.recall().await {
+            return seen;
+        }
+        ctx.now = self.engine.now();
+        self.look()
+    }
+
+    async fn recall(&self) -> bool {
+        self.engine.store.recall(&self.wanted.key, &self.headers).await
     }
 
     fn look(&self) -> Seen {
@@ -202,7 +221,7 @@ impl<'a> Lookup<'a> {
             respond::interim(session, &said).await?;
         }
         let mut told = waiter.told().await;
-        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page()) {
+        if matches!(&told, Told::Stream(head) if head.kind == HeadKind::Storable && self.needs_whole_page(head)) {
             told = waiter.whole().await;
         }
         ctx.origin_answered();
@@ -213,6 +232,9 @@ impl<'a> Lookup<'a> {
             Told::Stream(head) => {
                 if let Some(page) = stale.filter(|_| head.has_failed()) {
                     return self.serve(session, ctx, &page, Served::StaleHit).await.map(Some);
+                }
+                if self.route.error_page.is_some() && head.gives_way_to_an_error_page() {
+                    return self.give_way(session, ctx, &head).await.map(Some);
                 }
                 self.read_along(session, ctx, &mut waiter, &head).await
             }
@@ -243,7 +265,7 @@ impl<'a> Lookup<'a> {
         }
         ctx.outcome.stored = !waiter.is_follower();
         ctx.outcome.fwd_status = waiter.was_confirmed().then_some(StatusCode::NOT_MODIFIED.as_u16());
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Some(Next::Answered))
     }
 
@@ -288,7 +310,7 @@ impl<'a> Lookup<'a> {
         let counts = page.lifetime.has_ttl && (served == Served::Hit || until <= ctx.now);
         ctx.outcome.fresh_until = counts.then_some(until);
         ctx.outcome.detail = (served == Served::StaleHit).then_some("stale");
-        respond::page(session, ctx, page, self.wanted.tracking.as_deref()).await?;
+        respond::page(session, ctx, self.engine, page, self.wanted.tracking.as_deref()).await?;
         Ok(Next::Answered)
     }
 
@@ -300,6 +322,15 @@ impl<'a> Lookup<'a> {
         why: Forwarded,
     ) -> pingora::Result<Next> {
         self.fail(session, ctx, failure.status, failure.retry_after, failure.reason, why).await
+    }
+
+    /// The route has a page of its own for what the origin refused; the status stays.
+    async fn give_way(&self, session: &mut Session, ctx: &mut Ctx, head: &Head) -> pingora::Result<Next> {
+        ctx.outcome.served = Served::Failed;
+        ctx.outcome.detail = Some("error-page");
+        let wait = retry_after(&head.fields, ctx.now).or_else(|| head.has_failed().then_some(Duration::from_secs(1)));
+        respond::error(session, ctx, head.status, wait).await?;
+        Ok(Next::Answered)
     }
 
     async fn fail(
@@ -358,8 +389,12 @@ impl<'a> Lookup<'a> {
         Forward::of_wanted(self.wanted, reason)
     }
 
-    /// Ranges and conditionals are answered from a whole page.
-    fn needs_whole_page(&self) -> bool {
+    /// Ranges and conditionals are answered from a whole page, and so are those who rather have it without
+    /// the coding that it comes in.
+    fn needs_whole_page(&self, head: &Head) -> bool {
+        if self.accept.weight(head.coding) < self.accept.weight(Coding::Identity) {
+            return true;
+        }
         [header::RANGE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE]
             .iter()
             .any(|name| self.headers.contains_key(name))

@@ -31,7 +31,7 @@ pub(super) async fn answer(proxy: &Proxy, session: &mut Session, ctx: &mut Ctx) 
     let config = &ctx.setup.config;
     let may = forwarded::is_from(&config.purging.from, config, &proxy.incoming(session));
     let (status, body) =
-        if may { purge(&proxy.engine, session, ctx) } else { (StatusCode::METHOD_NOT_ALLOWED, REFUSED.into()) };
+        if may { purge(&proxy.engine, session, ctx).await } else { (StatusCode::METHOD_NOT_ALLOWED, REFUSED.into()) };
     let mut head = ResponseHeader::build(status, Some(4))?;
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
@@ -45,17 +45,26 @@ pub(super) async fn answer(proxy: &Proxy, session: &mut Session, ctx: &mut Ctx) 
 
 const REFUSED: &str = "{\"error\":\"purging is not for this client\"}\n";
 
-fn purge(engine: &Engine, session: &Session, ctx: &Ctx) -> (StatusCode, String) {
+async fn purge(engine: &Engine, session: &Session, ctx: &Ctx) -> (StatusCode, String) {
     let request = session.req_header();
     let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let (config, routes) = (&ctx.setup.config, &ctx.setup.routes);
-    match foreign::read(config, routes, &request.method, request.raw_path(), host, &request.headers) {
-        Ok(purge) => {
-            let sequence = engine.purge(&purge.rules, purge.mode);
-            let (rules, mode) = (purge.rules.len(), purge.mode.as_str());
+    let read = foreign::read(config, routes, &request.method, request.raw_path(), host, &request.headers);
+    let purge = match read {
+        Ok(purge) => purge,
+        Err(why) => return (StatusCode::BAD_REQUEST, format!("{{\"error\":\"what is to be purged {why}\"}}\n")),
+    };
+    let (rules, mode) = (purge.rules.len(), purge.mode.as_str());
+    match engine.purge(&purge.rules, purge.mode).await {
+        Ok(sequence) => {
             tracing::info!(rules, mode, sequence = sequence.0, "purged");
             (StatusCode::OK, format!("{{\"accepted\":{rules},\"mode\":\"{mode}\",\"sequence\":{}}}\n", sequence.0))
         }
-        Err(why) => (StatusCode::BAD_REQUEST, format!("{{\"error\":\"what is to be purged {why}\"}}\n")),
+        Err(why) => {
+            tracing::error!(rules, mode, "purged, but {why}");
+            // What the device says is for the log.
+            let error = "purged, but not written down: a restart could undo it";
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{{\"error\":\"{error}\"}}\n"))
+        }
     }
 }

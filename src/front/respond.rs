@@ -3,21 +3,23 @@
 //! Everything that is written per response is written here: `Age`, `Cache-Status`, lengths, ranges,
 //! conditional answers. What a page carries was made when it was stored.
 
-use super::error_page::{self, Media};
+use super::error_page::{self, Facts, Media};
 use super::guard::Guarded;
 use super::handler::Ctx;
+use crate::config::ErrorPage;
 use crate::policy::outcome::{Outcome, Served};
 use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::request_id::REQUEST_ID;
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, cache_status, encoding, freshness};
 use crate::render::origin::Informational;
-use crate::render::{Head, Waiter};
+use crate::render::{Engine, Head, Waiter};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -29,12 +31,14 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) async fn page(
     session: &mut Session,
     ctx: &mut Ctx,
-    page: &Page,
+    engine: &Engine,
+    page: &Arc<Page>,
     tracking: Option<&str>,
 ) -> pingora::Result<()> {
     let request = session.req_header();
     let is_head = request.method == Method::HEAD;
     let one = encoding::select(&request.headers, page);
+    page.note_use(one);
     let etag = one.etag.as_ref();
     match validation::evaluate(&request.method, &request.headers, page.status, &page.fields, etag, page.lifetime.born) {
         Precondition::Proceed => {}
@@ -59,7 +63,8 @@ pub(super) async fn page(
     let ranges = if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, &subject) };
     note_status(ctx, page, status_of(&ranges, page));
     let fields = page.fields_of(one);
-    let body = one.body.clone().unwrap_or_default();
+    let body = if is_head { Some(Bytes::new()) } else { engine.body_of(page, one) };
+    let Some(body) = body else { return error(session, ctx, StatusCode::INTERNAL_SERVER_ERROR, None).await };
     let (mut head, body) = match ranges {
         RangeAnswer::Whole => (start(page.status, &fields, ctx, Some(page))?, body),
         RangeAnswer::Single(range) => single_range(ctx, page, &fields, &body, &range)?,
@@ -70,7 +75,8 @@ pub(super) async fn page(
             (head, Bytes::new())
         }
     };
-    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    let length = if is_head { one.len } else { body.len() as u64 };
+    head.insert_header(header::CONTENT_LENGTH, length)?;
     with_tracking(&mut head, tracking)?;
     send(session, ctx, head, body, is_head).await
 }
@@ -204,17 +210,36 @@ pub(super) async fn error(
     let request = session.req_header();
     let is_head = request.method == Method::HEAD;
     let media = Media::wanted(&request.headers);
-    let body = error_page::body(status, media);
-    let mut head = ResponseHeader::build(status, Some(8))?;
+    let retry_after = retry_after.map(|wait| u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
+    let own = page_of(ctx);
+    let facts = Facts { status, retry_after, request_id: Some(ctx.id.as_str()) };
+    let body = error_page::body(own.as_deref().unwrap_or(error_page::BUILTIN), &facts, media);
+    let mut head = ResponseHeader::build(status, Some(9))?;
     head.insert_header(header::CONTENT_TYPE, media.content_type())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
-    if let Some(wait) = retry_after {
-        head.insert_header(header::RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string())?;
+    head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
+    if media == Media::Html && own.is_none() {
+        head.insert_header(header::CONTENT_SECURITY_POLICY, error_page::POLICY)?;
+    }
+    if let Some(seconds) = retry_after {
+        head.insert_header(header::RETRY_AFTER, seconds.to_string())?;
     }
     head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx))?;
     head.insert_header(REQUEST_ID, ctx.id.header_value())?;
     send(session, ctx, head, body, is_head).await
+}
+
+/// The operator's page for a render that failed, if there is one.
+fn page_of(ctx: &Ctx) -> Option<Arc<str>> {
+    if ctx.outcome.served != Served::Failed {
+        return None;
+    }
+    let config = &ctx.setup.config;
+    match ctx.route.and_then(|id| config.route(id).error_page.as_ref()).unwrap_or(&config.error_page) {
+        ErrorPage::Builtin => None,
+        ErrorPage::File { html, .. } => Some(Arc::clone(html)),
+    }
 }
 
 /// The head of a response made from stored fields.

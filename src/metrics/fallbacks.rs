@@ -3,7 +3,6 @@
 use super::{Held, Names, counter, gauge};
 use crate::config::RouteId;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Upper bounds of the time from a fallback page to the real one, in seconds.
@@ -40,24 +39,23 @@ impl PollEnd {
 /// Bounds that a long poll can run into.
 const LIMITS: [&str; 3] = ["token", "client", "total"];
 
-/// Counts fallback pages.
-pub(super) struct Fallbacks {
-    families: Families,
-    /// By route.
-    routes: Vec<OfRoute>,
-}
-
-struct OfRoute {
-    shown: IntCounter,
-    swaps: IntCounter,
-    swap_time: Histogram,
-}
-
+/// The series that have a route.
 #[derive(Clone)]
-struct Families {
+struct ByRoute {
     shown: IntCounterVec,
     swaps: IntCounterVec,
     swap_time: HistogramVec,
+}
+
+/// Counts fallback pages.
+#[derive(Clone)]
+pub(super) struct Fallbacks {
+    by_route: ByRoute,
+    /// By route.
+    shown: Vec<IntCounter>,
+    /// By route.
+    swaps: Vec<IntCounter>,
+    swap_time: Vec<Histogram>,
     given_up: IntCounter,
     open: IntGauge,
     ended: IntCounterVec,
@@ -66,40 +64,9 @@ struct Families {
 
 impl Fallbacks {
     pub(super) fn new(names: &Names, registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Fallbacks::of(names, Families::new(registry)?))
-    }
-
-    /// The series of the next configuration: those whose routes it has too go on counting.
-    pub(super) fn next(&self, names: &Names) -> Self {
-        Fallbacks::of(names, self.families.clone())
-    }
-
-    fn of(names: &Names, families: Families) -> Self {
-        let of_route = |route: &Arc<str>| OfRoute {
-            shown: families.shown.with_label_values(&[&**route]),
-            swaps: families.swaps.with_label_values(&[&**route]),
-            swap_time: families.swap_time.with_label_values(&[&**route]),
-        };
-        Fallbacks { routes: names.routes.iter().map(of_route).collect(), families }
-    }
-
-    /// Takes out what `names` has and `kept` has not.
-    pub(super) fn forget(&self, names: &Names, kept: &Names) {
-        for route in names.routes.iter().filter(|route| !kept.routes.contains(route)) {
-            // What is not there need not be taken out.
-            let _ = self.families.shown.remove_label_values(&[&**route]);
-            let _ = self.families.swaps.remove_label_values(&[&**route]);
-            let _ = self.families.swap_time.remove_label_values(&[&**route]);
-        }
-    }
-}
-
-impl Families {
-    fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let by_route = |name, help| counters(registry, name, help, "route");
         let opts = HistogramOpts::new("breadbox_fallback_swap_seconds", "From a fallback page to what followed it.");
-        let swap_time = HistogramVec::new(opts.buckets(BOUNDS.to_vec()), &["route"])?;
-        registry.register(Box::new(swap_time.clone()))?;
+        let times = HistogramVec::new(opts.buckets(BOUNDS.to_vec()), &["route"])?;
+        registry.register(Box::new(times.clone()))?;
         let ended =
             counters(registry, "breadbox_long_polls_ended_total", "Long polls that ended, by why they did.", "result")?;
         let refused = counters(
@@ -110,12 +77,16 @@ impl Families {
         )?;
         PollEnd::ALL.iter().for_each(|end| drop(ended.with_label_values(&[end.as_str()])));
         LIMITS.iter().for_each(|limit| drop(refused.with_label_values(&[limit])));
-        Ok(Families {
-            shown: by_route("breadbox_fallbacks_shown_total", "Fallback pages shown in front of a miss.")?,
-            swaps: by_route(
-                "breadbox_fallback_swaps_total",
-                "Fallback pages whose visitors came back and got something else: the page, a redirect, an error.",
-            )?,
+        let help = "Fallback pages shown in front of a miss.";
+        let shown = counters(registry, "breadbox_fallbacks_shown_total", help, "route")?;
+        let help = "Fallback pages whose visitors came back and got something else: the page, a redirect, an error.";
+        let swaps = counters(registry, "breadbox_fallback_swaps_total", help, "route")?;
+        let by_route = ByRoute { shown, swaps, swap_time: times };
+        let (shown, swaps, swap_time) = by_route.of(names);
+        Ok(Fallbacks {
+            by_route,
+            shown,
+            swaps,
             swap_time,
             given_up: counter(
                 registry,
@@ -127,38 +98,55 @@ impl Families {
             refused,
         })
     }
-}
 
-impl super::Metrics {
-    /// Counts a fallback page that was shown.
-    pub fn fallback_shown(&self, route: RouteId) {
-        self.fallbacks.routes[route.0].shown.inc();
+    /// The same with the routes of the next configuration.
+    pub(super) fn next(&self, names: &Names) -> Self {
+        let (shown, swaps, swap_time) = self.by_route.of(names);
+        Fallbacks { shown, swaps, swap_time, ..self.clone() }
     }
 
-    /// Counts a fallback page that gave way to something else, that long after it was first shown.
-    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
-        let of_route = &self.fallbacks.routes[route.0];
-        of_route.swaps.inc();
-        of_route.swap_time.observe(after.as_secs_f64());
-    }
-
-    /// One more open long poll, for as long as the value is kept.
-    pub fn poll_opens(&self) -> Held {
-        Held::new(&self.fallbacks.families.open)
-    }
-
-    /// Counts a long poll that ended.
-    pub fn poll_ended(&self, end: PollEnd) {
-        let families = &self.fallbacks.families;
-        families.ended.with_label_values(&[end.as_str()]).inc();
-        if matches!(end, PollEnd::Held | PollEnd::Left) {
-            families.given_up.inc();
+    /// Routes that only the configuration before had are gone from scrapes.
+    pub(super) fn forget(&self, before: &Names, now: &Names) {
+        for route in before.routes.iter().filter(|route| !now.routes.contains(route)) {
+            // What is not there need not be taken out.
+            let _ = self.by_route.shown.remove_label_values(&[&**route]);
+            let _ = self.by_route.swaps.remove_label_values(&[&**route]);
+            let _ = self.by_route.swap_time.remove_label_values(&[&**route]);
         }
     }
 
-    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
-    pub fn poll_refused(&self, limit: &'static str) {
-        self.fallbacks.families.refused.with_label_values(&[limit]).inc();
+    pub(super) fn shown(&self, route: RouteId) {
+        self.shown[route.0].inc();
+    }
+
+    pub(super) fn gave_way(&self, route: RouteId, after: Duration) {
+        self.swaps[route.0].inc();
+        self.swap_time[route.0].observe(after.as_secs_f64());
+    }
+
+    pub(super) fn poll_opens(&self) -> Held {
+        Held::new(&self.open)
+    }
+
+    pub(super) fn poll_ended(&self, end: PollEnd) {
+        self.ended.with_label_values(&[end.as_str()]).inc();
+        if matches!(end, PollEnd::Held | PollEnd::Left) {
+            self.given_up.inc();
+        }
+    }
+
+    pub(super) fn poll_refused(&self, limit: &'static str) {
+        self.refused.with_label_values(&[limit]).inc();
+    }
+}
+
+impl ByRoute {
+    fn of(&self, names: &Names) -> (Vec<IntCounter>, Vec<IntCounter>, Vec<Histogram>) {
+        let counters = |series: &IntCounterVec| {
+            names.routes.iter().map(|route| series.with_label_values(&[&**route])).collect::<Vec<_>>()
+        };
+        let times = names.routes.iter().map(|route| self.swap_time.with_label_values(&[&**route])).collect();
+        (counters(&self.shown), counters(&self.swaps), times)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What `/readyz` says: whether the process is up, and which origins' last renders all failed. It
 //! is told of every render with the metrics and changes nothing of what is served.
 
+use super::disk::Trouble;
 use crate::config::OriginId;
 use crate::metrics::result::OriginVerdict;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -26,7 +28,7 @@ pub enum Phase {
     Stopping,
 }
 
-/// The state of the process and of its origins, written and read without locks.
+/// The state of the process and of its origins; what every render tells it is kept without locks.
 pub struct Health {
     process: Arc<Process>,
     /// By origin: how many renders failed since the last that did not, and the milliseconds from
@@ -38,6 +40,9 @@ pub struct Health {
 struct Process {
     phase: AtomicU8,
     reload_refused: AtomicBool,
+    /// What is wrong with sitemaps, a sentence each.
+    list_troubles: Mutex<Vec<String>>,
+    disk: Trouble,
     since: Instant,
 }
 
@@ -47,6 +52,8 @@ impl Health {
         let process = Arc::new(Process {
             phase: AtomicU8::new(Phase::Starting as u8),
             reload_refused: AtomicBool::new(false),
+            list_troubles: Mutex::default(),
+            disk: Trouble::default(),
             since: Instant::now(),
         });
         Health { process, origins: origins.iter().map(|name| (name.clone(), Arc::default())).collect() }
@@ -88,6 +95,16 @@ impl Health {
         self.origins.iter().filter_map(failing).collect()
     }
 
+    /// Says what is wrong with the sitemaps of routes, in place of what was said before.
+    pub fn set_list_troubles(&self, troubles: Vec<String>) {
+        *self.process.list_troubles.lock() = troubles;
+    }
+
+    /// Where the disk tier says why it is off.
+    pub(super) fn disk_trouble(&self) -> Trouble {
+        Arc::clone(&self.process.disk)
+    }
+
     pub(super) fn set_reload_refused(&self, refused: bool) {
         self.process.reload_refused.store(refused, Relaxed);
     }
@@ -122,7 +139,9 @@ impl Health {
             .reload_refused
             .load(Relaxed)
             .then(|| "the last reload of the configuration was refused".into());
-        self.origins.iter().filter_map(failing).chain(reload).collect()
+        let lists = self.process.list_troubles.lock().clone();
+        let disk = self.process.disk.lock().as_ref().map(|why| format!("the disk tier is off: {why}"));
+        self.origins.iter().filter_map(failing).chain(disk).chain(reload).chain(lists).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was purged, by kind and mode, and what deploys made of pages; never what exactly.
 
+use super::Metrics;
 use crate::config::PurgeMode;
 use crate::policy::purge::Kind;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
@@ -53,7 +54,17 @@ impl Purges {
     }
 }
 
-impl super::Metrics {
+impl Metrics {
+    /// Counts a rule that somebody purged by.
+    pub fn purged(&self, kind: Kind, mode: PurgeMode) {
+        self.purges.purged(kind, mode);
+    }
+
+    /// Counts a purged page that is rendered again although nobody asked for it.
+    pub fn refreshed_purged(&self) {
+        self.purges.refreshed();
+    }
+
     /// Counts a build of the origin that was announced.
     pub fn deployed(&self) {
         self.purges.deployed();

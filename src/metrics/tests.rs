@@ -13,6 +13,7 @@ fn metrics() -> Metrics {
         route_origins: vec![OriginId(0), OriginId(1), OriginId(0)],
         origins: vec!["web".into(), "shop".into()],
         listeners: listener_names(["0.0.0.0:8080", "127.0.0.1:0", "127.0.0.1:0"].iter().map(|a| a.parse().unwrap())),
+        listed: Vec::new(),
         threads: 2,
     };
     Metrics::with_names(names).unwrap()
@@ -138,8 +139,10 @@ fn names_obey_the_rules() {
             assert!(!name.contains(unit), "{name}");
         }
         for label in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
-            let known =
-                ["route", "outcome", "origin", "result", "listener", "version", "kind", "mode", "reason", "limit"];
+            let known = [
+                "route", "outcome", "origin", "result", "listener", "version", "kind", "mode", "reason", "limit",
+                "coding",
+            ];
             assert!(known.contains(&label.name()), "{name}: {}", label.name());
         }
     }

@@ -4,6 +4,7 @@
 
 mod bypass;
 mod invalidation;
+mod listed;
 mod sought;
 
 pub use bypass::{Bypass, BypassReason, Effect};
@@ -49,6 +50,13 @@ pub enum Admission {
     Malformed(&'static str),
     /// Its host is not served here: 421.
     Misdirected,
+    /// The list of a route says that there is no such path: 404, and the origin is not asked.
+    Unlisted {
+        /// The route whose list it is.
+        by: RouteId,
+        /// The request as a bypass, for an editor who sees drafts and has proved it.
+        draft: Bypass,
+    },
     /// It asks for something of ours, below `/.breadbox`: no route has it and no origin hears of it.
     Own(Own),
     /// It goes to the origin as it is.
@@ -114,6 +122,9 @@ pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Ad
     match judge(config, table, incoming, &mut KeyBuffer::default()) {
         Judged::Malformed(what) => Admission::Malformed(what),
         Judged::Misdirected => Admission::Misdirected,
+        Judged::Unlisted { by, understood } => {
+            Admission::Unlisted { by, draft: understood.bypass(incoming, BypassReason::Draft) }
+        }
         Judged::Own(own) => Admission::Own(own),
         Judged::Bypass(understood, reason) => Admission::Bypass(understood.bypass(incoming, reason)),
         Judged::Lookup(sought) => Admission::Lookup(Box::new(sought.wanted(incoming))),
@@ -128,6 +139,13 @@ pub enum Judged<'a, 'k> {
     Malformed(&'static str),
     /// Its host is not served here.
     Misdirected,
+    /// The list of a route says that there is no such path.
+    Unlisted {
+        /// The route whose list it is.
+        by: RouteId,
+        /// What was understood.
+        understood: Understood<'a>,
+    },
     /// It asks for something of ours.
     Own(Own),
     /// It goes to the origin as it is.
@@ -159,6 +177,9 @@ pub fn judge<'a, 'k>(
     let fixed = config.origin(origin).public_scheme;
     let scheme = fixed.unwrap_or_else(|| forwarded::client_scheme(config, incoming));
     let understood = Understood { route, origin, scheme, host, resource };
+    if let Some(by) = listed::refused_by(table, &understood) {
+        return Judged::Unlisted { by, understood };
+    }
     let request = Request { config, table, incoming };
     match request.sought(&understood, key) {
         Ok((id, found)) => Judged::Lookup(Sought { route: id, understood, found }),

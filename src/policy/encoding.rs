@@ -8,16 +8,20 @@
 
 mod accept;
 mod coding;
+mod plan;
 mod representations;
 
 pub use accept::Accept;
 pub use coding::Coding;
+pub use plan::{Plan, ask_for_none, negotiates, plan};
 pub use representations::{Demand, Representation, Representations, State};
 
+use super::fields::Fields;
 use super::page::Page;
 use super::request_fields::RequestFields;
 use super::validation::{is_named, strong_match, weak_match};
-use http::{HeaderName, header};
+use super::vary;
+use http::{HeaderName, HeaderValue, header};
 
 /// The representation of a page for a request that accepts this much. It allocates nothing.
 pub fn choose<'p>(accept: &Accept, page: &'p Page) -> &'p Representation {
@@ -61,6 +65,18 @@ pub fn select<'p, 'a>(request: impl Into<RequestFields<'a>>, page: &'p Page) -> 
 
 fn names(request: RequestFields<'_>, name: &HeaderName, one: &Representation, same: fn(&[u8], &[u8]) -> bool) -> bool {
     request.all(name).any(|list| is_named(list, one.etag.as_ref(), same))
+}
+
+/// Fields with `Accept-Encoding` in their `Vary` (RFC 9110 §12.5.5), unless it says so already or is
+/// beyond saying more.
+pub fn varied(fields: &Fields) -> Fields {
+    let Ok(names) = vary::names(fields) else { return fields.clone() };
+    if names.contains(&header::ACCEPT_ENCODING) {
+        return fields.clone();
+    }
+    let lines = fields.get_all(&header::VARY).map(HeaderValue::as_bytes).filter(|line| !line.is_empty());
+    let all = lines.chain([&b"Accept-Encoding"[..]]).collect::<Vec<_>>().join(&b", "[..]);
+    fields.with(header::VARY, HeaderValue::from_bytes(&all).ok())
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ pub struct Explanation {
 /// What would happen.
 #[derive(Clone, Debug, Serialize)]
 pub struct Now {
-    /// A word of a closed set: `hit`, `stale`, `render`, `backoff`, `not-cached`, `bypass`, `refused`, `lookup`.
+    /// A word of a closed set: `hit`, `stale`, `render`, `backoff`, `not-cached`, `bypass`, `refused`,
+    /// `not-found`, `lookup`.
     pub what: &'static str,
     /// Why, as a sentence.
     pub why: String,
@@ -103,12 +104,13 @@ pub fn of_request(config: &Config, table: &RouteTable, asked: &Asked) -> (Explan
         Admission::Misdirected => {
             explanation.now.why = "it is answered 421: the host is not among `hosts`".to_owned();
         }
+        Admission::Unlisted { by, .. } => explanation.describe_unlisted(config, table, asked, by),
         Admission::Own(_) => {
             explanation.now.why = "it is Breadbox's own: no route has it and no origin hears of it".to_owned();
         }
         Admission::Bypass(bypass) => explanation.describe_bypass(config, asked, &bypass),
         Admission::Lookup(wanted) => {
-            explanation.describe_lookup(config, asked, &wanted);
+            explanation.describe_lookup(config, table, asked, &wanted);
             return (explanation, Some(wanted));
         }
     }
@@ -124,10 +126,25 @@ impl Explanation {
         self.now = Now { what: "bypass", why: format!("it goes to origin {origin} as it is: {why}") };
     }
 
-    fn describe_lookup(&mut self, config: &Config, asked: &Asked, wanted: &Wanted) {
+    fn describe_unlisted(&mut self, config: &Config, table: &RouteTable, asked: &Asked, by: RouteId) {
+        self.route = choice(config, asked, by);
+        let route = config.route(by);
+        let read_as = if self.route.is_none() { ", as which another server might read this one" } else { "" };
+        let list = words::of_list(route, table.lists().len(by));
+        let why = format!(
+            "it is answered 404 and the origin is not asked: {list} has no such path of route {}{read_as}",
+            route.name
+        );
+        self.now = Now { what: "not-found", why };
+    }
+
+    fn describe_lookup(&mut self, config: &Config, table: &RouteTable, asked: &Asked, wanted: &Wanted) {
         let route = config.route(wanted.route);
         self.route = choice(config, asked, wanted.route);
         self.key = Some(key::parts(config, asked, wanted));
+        if route.paths.is_some() {
+            self.notes.push(words::of_listed(route, table.lists().len(wanted.route)));
+        }
         let request = render_request::build(config, wanted, asked.headers());
         let shown = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let fields = request.fields.iter().map(|(name, value)| {

@@ -30,6 +30,25 @@ impl Fields {
         self.0.retain(|(n, _)| n != name);
     }
 
+    /// These fields with one called `name` where the first of that name stands, or at the end; without
+    /// a value there is none.
+    #[must_use]
+    pub fn with(&self, name: HeaderName, value: Option<HeaderValue>) -> Fields {
+        let mut value = value;
+        let mut fields = Fields(Vec::with_capacity(self.len() + 1));
+        for (other, kept) in self.iter() {
+            if *other != name {
+                fields.append(other.clone(), kept.clone());
+            } else if let Some(value) = value.take() {
+                fields.append(name.clone(), value);
+            }
+        }
+        if let Some(value) = value {
+            fields.append(name, value);
+        }
+        fields
+    }
+
     /// Keeps the fields for which `keep` says yes.
     pub fn retain(&mut self, mut keep: impl FnMut(&HeaderName, &HeaderValue) -> bool) {
         self.0.retain(|(n, v)| keep(n, v));

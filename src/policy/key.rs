@@ -79,6 +79,29 @@ impl Key {
         self.as_ref().with_variant(variant)
     }
 
+    /// The key with these bytes, as [`Key::as_bytes`] gave them; `None` where no key has them.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Key> {
+        let mut rest = bytes;
+        for required in [true, true, false] {
+            let component = take_frame(&mut rest)?;
+            if component.is_none() && required || component.is_some_and(|text| std::str::from_utf8(text).is_err()) {
+                return None;
+            }
+        }
+        let uri_len = bytes.len() - rest.len();
+        let (scheme, mut rest) = rest.split_first()?;
+        let base_len = uri_len + 1;
+        while !rest.is_empty() {
+            take_frame(&mut rest)?;
+        }
+        (*scheme <= 1).then(|| Key::from_parts(bytes.to_vec(), uri_len, base_len))
+    }
+
+    fn from_parts(bytes: Vec<u8>, uri_len: usize, base_len: usize) -> Key {
+        let hash = xxh3_64(&bytes);
+        Key { bytes: bytes.into(), uri_len, base_len, hash }
+    }
+
     /// The key, borrowed.
     pub fn as_ref(&self) -> KeyRef<'_> {
         KeyRef { bytes: &self.bytes, uri_len: self.uri_len, base_len: self.base_len, hash: self.hash }
@@ -243,6 +266,19 @@ fn read_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     read_frame(rest).map(|component| std::str::from_utf8(component).expect("the components of a URI were strings"))
 }
 
+/// A component of bytes that may be anything: `None` where none is there, `Some(None)` for an absent one.
+fn take_frame<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let (length, behind) = rest.split_first_chunk::<LENGTH>()?;
+    let (component, behind) = if *length == ABSENT {
+        (None, behind)
+    } else {
+        let (component, behind) = behind.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        (Some(component), behind)
+    };
+    *rest = behind;
+    Some(component)
+}
+
 fn read_frame<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, behind) = rest.split_first_chunk::<LENGTH>()?;
     if *length == ABSENT {
@@ -340,7 +376,17 @@ mod tests {
             let key = key(&one);
             let read = key.uri();
             prop_assert_eq!((read.host, read.path, read.query), (&**host, &**path, query.as_deref()));
+            prop_assert_eq!(Key::from_bytes(key.as_bytes()), Some(key.clone()));
             prop_assert_eq!(key.variant_components(), one.4.iter().map(Option::as_deref).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn bytes_that_are_no_key_make_none(bytes in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(255), any::<u8>()], 0..40)) {
+            if let Some(key) = Key::from_bytes(&bytes) {
+                prop_assert_eq!(key.as_bytes(), &bytes[..]);
+                prop_assert!(key.uri().path.len() < bytes.len());
+                prop_assert!(key.variant_components().len() <= bytes.len());
+            }
         }
     }
 }

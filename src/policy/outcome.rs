@@ -22,11 +22,13 @@ pub enum Served {
     Own,
     /// By a refusal of ours: a malformed request, a host not served, `only-if-cached` without a page.
     Refused,
+    /// By a 404 of ours: the list of the route does not have the path.
+    NotFound,
 }
 
 impl Served {
     /// Every value, for metrics that exist before they happen.
-    pub const ALL: [Served; 8] = [
+    pub const ALL: [Served; 9] = [
         Served::Hit,
         Served::StaleHit,
         Served::Miss,
@@ -35,6 +37,7 @@ impl Served {
         Served::Failed,
         Served::Own,
         Served::Refused,
+        Served::NotFound,
     ];
 
     /// The label value.
@@ -48,6 +51,7 @@ impl Served {
             Served::Failed => "failed",
             Served::Own => "own",
             Served::Refused => "refused",
+            Served::NotFound => "not-found",
         }
     }
 }

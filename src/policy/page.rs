@@ -3,12 +3,12 @@
 //! Everything that depends on the response's headers is computed once, when the page is made
 //! ([`super::freshness`], [`super::storability`]); a lookup compares points in time and does not parse.
 
-use super::encoding::{Coding, Representation, Representations};
+use super::encoding::{self, Coding, Representation, Representations};
 use super::fields::Fields;
 use super::key::Key;
 use super::time::Timestamp;
 use super::vary;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 /// The purge sequence: a counter that every purge and invalidation raises by one. A page carries
 /// the value its render saw before it connected.
@@ -82,13 +82,17 @@ impl Page {
         let mut fields = self.fields.clone();
         if one.coding != self.representations.original().coding {
             let coding = (one.coding != Coding::Identity).then(|| one.coding.value());
-            replace(&mut fields, header::CONTENT_ENCODING, coding);
-            replace(&mut fields, header::ETAG, one.etag.clone());
+            fields = fields.with(header::CONTENT_ENCODING, coding).with(header::ETAG, one.etag.clone());
         }
-        if self.representations.varies() {
-            vary_on_coding(&mut fields);
+        if self.representations.varies() { encoding::varied(&fields) } else { fields }
+    }
+
+    /// Takes note that a request got this representation although there were others. It may be called for every request: after the
+    /// first few it writes nothing.
+    pub fn note_use(&self, one: &Representation) {
+        if one.coding == Coding::Identity && self.representations.is_negotiated() {
+            self.representations.demand().note();
         }
-        fields
     }
 
     /// What the page costs in memory, in bytes: bodies, fields, key, tags and a fixed overhead for
@@ -108,33 +112,4 @@ impl Page {
             + tags
             + selecting
     }
-}
-
-/// Puts `value` where the first field called `name` stands, or at the end, and takes all others out.
-fn replace(fields: &mut Fields, name: HeaderName, value: Option<HeaderValue>) {
-    let mut value = value;
-    let mut replaced = Fields::new();
-    for (other, kept) in fields.iter() {
-        if *other != name {
-            replaced.append(other.clone(), kept.clone());
-        } else if let Some(value) = value.take() {
-            replaced.append(name.clone(), value);
-        }
-    }
-    if let Some(value) = value {
-        replaced.append(name, value);
-    }
-    *fields = replaced;
-}
-
-/// Adds `Accept-Encoding` to `Vary`, unless it says so or is beyond saying more (RFC 9110 §12.5.5).
-pub(crate) fn vary_on_coding(fields: &mut Fields) {
-    let Ok(names) = vary::names(fields) else { return };
-    if names.contains(&header::ACCEPT_ENCODING) {
-        return;
-    }
-    let lines: Vec<&[u8]> =
-        fields.get_all(&header::VARY).map(HeaderValue::as_bytes).filter(|v| !v.is_empty()).collect();
-    let all = [&lines[..], &[b"Accept-Encoding"]].concat().join(&b", "[..]);
-    replace(fields, header::VARY, HeaderValue::from_bytes(&all).ok());
 }

@@ -7,8 +7,10 @@
 //! can collide, and the best of the routers' answers wins.
 
 mod candidates;
+mod lists;
 
 pub use candidates::{Candidate, candidates};
+pub use lists::Lists;
 
 use super::host::Host;
 use crate::config::{Config, RouteId};
@@ -24,6 +26,8 @@ pub struct RouteTable {
     hosts: Vec<(Box<str>, Paths)>,
     /// Of the routes that name no host.
     any: Paths,
+    /// Which paths exist.
+    lists: Lists,
 }
 
 /// Why routes make no table.
@@ -57,7 +61,7 @@ impl RouteTable {
     /// # Errors
     /// The first pattern that cannot be matched or that another route has already.
     pub fn new(config: &Config) -> Result<RouteTable, RouteError> {
-        let mut table = RouteTable::default();
+        let mut table = RouteTable { lists: Lists::new(config), ..RouteTable::default() };
         for (index, route) in config.routes.iter().enumerate() {
             let paths = table.paths_of(route.host.as_deref());
             for raw in &route.patterns {
@@ -81,6 +85,16 @@ impl RouteTable {
     pub fn find(&self, host: &Host<'_>, path: &str) -> Option<RouteId> {
         let named = self.hosts.iter().filter(|(entry, _)| host.is_meant_by(entry)).map(|(_, paths)| paths);
         named.chain([&self.any]).find_map(|paths| paths.find(path))
+    }
+
+    /// Which paths of the routes exist.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
+    /// Takes over the lists that were read for an earlier configuration.
+    pub fn inherit(&mut self, config: &Config, earlier: &RouteTable, of: &Config) {
+        self.lists.inherit(config, &earlier.lists, of);
     }
 
     fn paths_of(&mut self, host: Option<&str>) -> &mut Paths {

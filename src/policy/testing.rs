@@ -19,7 +19,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         listeners: vec![],
         admin: Admin { address: "127.0.0.1:9145".parse().unwrap(), token: None },
         origins: vec![Arc::new(origin())],
-        store: Store { memory: 1 << 20, max_page: 1 << 16 },
+        store: Store { memory: 1 << 20, max_page: 1 << 16, disk: None },
+        encoders: Encoders { threads: std::num::NonZeroUsize::MIN, max_waiting: 1 },
         deploys: Deploys { first: None, refresh: std::num::NonZeroU32::MIN, immutable_assets: NamePatterns::default() },
         purging: Purging { from: vec![], max_rules: std::num::NonZeroUsize::MIN, refresh: 0 },
         log: Log {
@@ -37,6 +38,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             total: std::num::NonZeroUsize::MIN,
         },
         routes: routes.into_iter().map(Arc::new).collect(),
+        error_page: ErrorPage::Builtin,
         warnings: vec![],
     }
 }
@@ -69,6 +71,8 @@ pub(crate) fn route(pattern: &str) -> Route {
         patterns: vec![pattern.into()],
         host: None,
         origin: OriginId(0),
+        paths: None,
+        error_page: None,
         cache: CacheMode::Isr,
         revalidate: Revalidate::FromHeaders { default: Duration::from_secs(60) },
         respect: Respect::default(),
@@ -85,6 +89,7 @@ pub(crate) fn route(pattern: &str) -> Route {
         uncacheable_ttl: Duration::from_secs(10),
         max_variants: 128,
         set_cookie: SetCookie::Uncacheable,
+        compression: None,
         client_cache_control: ClientCacheControl::Origin,
         honour_request_cache_control: false,
         heuristic_max: Duration::from_secs(86_400),

@@ -5,7 +5,7 @@ use super::purged::Room;
 use super::{Asker, Engine, Order, gate};
 use crate::config::CacheMode;
 use crate::policy::admission::{Admission, Incoming, Wanted, admit};
-use crate::policy::{Page, links, render_request};
+use crate::policy::{Page, encoding, links, render_request};
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -46,7 +46,7 @@ impl Engine {
     fn order_asset(self: &Arc<Self>, page: &Page, target: &str) -> Option<Order> {
         let setup = self.setup();
         let uri = page.key.uri();
-        let headers = as_a_browser(uri.host)?;
+        let mut headers = as_a_browser(uri.host)?;
         let incoming = Incoming {
             method: &Method::GET,
             target: target.as_bytes(),
@@ -55,6 +55,7 @@ impl Engine {
             peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
         let Admission::Lookup(wanted) = admit(&setup.config, &setup.routes, &incoming) else { return None };
+        encoding::ask_for_none(setup.route(wanted.route), &mut headers);
         let is_headers = setup.route(wanted.route).cache == CacheMode::Headers;
         let key = self.missing(&wanted, is_headers.then_some(&headers))?;
         let now = self.now();

@@ -5,6 +5,7 @@
 use super::Engine;
 use crate::config::Config;
 use crate::policy::{Page, PurgeSeq, Standing};
+use crate::store::NotWrittenDown;
 use parking_lot::Mutex;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,9 @@ use std::time::{Duration, Instant};
 /// The build that runs, and the pace.
 #[derive(Debug)]
 pub(super) struct Deploys {
-    build: Mutex<Option<Box<str>>>,
+    /// The build that runs until one is announced.
+    first: Option<Box<str>>,
+    changing: Mutex<()>,
     pace: Pace,
 }
 
@@ -30,20 +33,30 @@ pub(crate) struct Deployed {
 
 impl Deploys {
     pub(super) fn new(first: Option<Box<str>>) -> Self {
-        Deploys { build: Mutex::new(first), pace: Pace::new() }
+        Deploys { first, changing: Mutex::new(()), pace: Pace::new() }
     }
 }
 
 impl Engine {
-    /// Takes note that this build runs now. The same one again changes nothing.
-    pub(crate) fn deploy(&self, id: &str) -> Deployed {
-        let mut build = self.deploys.build.lock();
-        if build.as_deref() == Some(id) {
-            return Deployed { previous: build.clone(), sequence: self.store.purge_seq(), is_new: false };
+    /// Takes note that this build runs now, and returns when a restart will know it too. The same one again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// When it is in force but a restart could forget it.
+    pub(crate) async fn deploy(&self, id: &str) -> Result<Deployed, NotWrittenDown> {
+        let deployed = self.deploy_now(id);
+        self.store.written_down(deployed.sequence).await?;
+        Ok(deployed)
+    }
+
+    fn deploy_now(&self, id: &str) -> Deployed {
+        let changing = self.deploys.changing.lock();
+        let previous = self.build();
+        if previous.as_deref() == Some(id) {
+            return Deployed { previous, sequence: self.store.purge_seq(), is_new: false };
         }
-        let sequence = self.store.deploy();
-        let previous = build.replace(id.into());
-        drop(build);
+        let sequence = self.store.deploy(id);
+        drop(changing);
         self.setup.load().metrics.deployed();
         self.purged.notify_one();
         Deployed { previous, sequence, is_new: true }
@@ -51,7 +64,7 @@ impl Engine {
 
     /// The build that runs, where it is known.
     pub(crate) fn build(&self) -> Option<Box<str>> {
-        self.deploys.build.lock().clone()
+        self.store.build().or_else(|| self.deploys.first.clone())
     }
 
     /// How a page stands after purges and deploys; an asset that never changes is of every build.

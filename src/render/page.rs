@@ -4,15 +4,17 @@ use super::Order;
 use super::flight::{Head, HeadKind};
 use super::gate;
 use super::origin::{Answer as Arriving, Framing};
-use crate::config::{CacheMode, Route};
-use crate::policy::encoding::{Coding, Representations};
+use crate::config::{CacheMode, Compression, Route};
+use crate::policy::encoding::{self, Coding, Representations, State};
 use crate::policy::storability::{self, Answer, Storability};
 use crate::policy::vary::{self, Selecting, VaryStar};
 use crate::policy::{
     Fields, Key, Lifetime, Page, PurgeMemo, PurgeSeq, Validators, hop_by_hop, merge, tags, validation,
 };
+use crate::store::codec;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use std::sync::Arc;
 
 /// Everything of a page but its body.
 pub(super) struct Recipe {
@@ -27,6 +29,8 @@ pub(super) struct Recipe {
     unkeyed_vary: Box<[HeaderName]>,
     makes_etag: bool,
     for_starter: Option<Fields>,
+    plan: encoding::Plan,
+    compression: Option<Arc<Compression>>,
 }
 
 impl Recipe {
@@ -58,22 +62,52 @@ impl Recipe {
             selecting,
             unkeyed_vary: if shared { Box::default() } else { vary::unkeyed(route, answer.fields) },
             makes_etag: !shared,
+            plan: encoding::plan(route, answer.status, answer.fields),
+            compression: route.compression.clone(),
         })
     }
 
     /// What clients that read along get first.
     pub(super) fn head(&self, answer: &Arriving) -> Head {
         let must_validate = self.lifetime.while_revalidate_until <= self.lifetime.born;
+        let negotiable = self.is_negotiable(length(answer));
+        let varied = |fields: &Fields| if negotiable { encoding::varied(fields) } else { fields.clone() };
         Head {
             status: self.status,
-            fields: self.fields.clone(),
-            for_starter: self.for_starter.clone(),
+            fields: varied(&self.fields),
+            for_starter: self.for_starter.as_ref().map(varied),
+            coding: if let encoding::Plan::Decode(coding) = self.plan { coding } else { Coding::Identity },
             length: length(answer),
             why: None,
             kind: if must_validate { HeadKind::ValidateAlways } else { HeadKind::Storable },
             selecting: self.selecting.clone(),
             unkeyed_vary: self.unkeyed_vary.clone(),
             born: Some(self.lifetime.born),
+        }
+    }
+
+    /// Whether its page will be there in more than one coding, as far as that can be told by its length.
+    fn is_negotiable(&self, length: Option<u64>) -> bool {
+        match (self.plan, &self.compression) {
+            (encoding::Plan::Decode(_), _) => true,
+            (encoding::Plan::Recode, Some(rules)) => length.is_none_or(|length| rules.is_worth(length)),
+            (encoding::Plan::Recode | encoding::Plan::AsItIs, _) => false,
+        }
+    }
+
+    /// The body without the coding that the origin chose, where clients are to have that; at most
+    /// `most` bytes.
+    pub(super) async fn decoded(&self, body: &Bytes, most: usize) -> Option<Bytes> {
+        let encoding::Plan::Decode(coding) = self.plan else { return None };
+        let body = body.clone();
+        let decoded = tokio::task::spawn_blocking(move || codec::decode(coding, &body, most)).await;
+        match decoded {
+            Ok(Ok(plain)) => Some(Bytes::from(plain.into_boxed_slice())),
+            Ok(Err(why)) => {
+                tracing::debug!(coding = coding.as_str(), %why, "a page stays in its origin's coding");
+                None
+            }
+            Err(_) => None,
         }
     }
 
@@ -87,10 +121,10 @@ impl Recipe {
         gate::is_html(&self.fields)
     }
 
-    /// The page. A render with the same bytes as `prior` keeps its `ETag`; a page without one gets
-    /// a strong one.
-    pub(super) fn bake(mut self, body: Bytes, prior: Option<&Page>) -> Page {
-        let unchanged = prior.filter(|prior| prior.status == self.status && has_body(prior, &body));
+    /// The page. A render with the same bytes as `prior` keeps its `ETag` and its codings; a page without
+    /// an `ETag` gets a strong one. `plain` is the body without the origin's coding.
+    pub(super) fn bake(mut self, body: Bytes, plain: Option<Bytes>, prior: Option<&Page>) -> Page {
+        let unchanged = prior.filter(|prior| prior.status == self.status && self.is_same(prior, &body));
         let kept = unchanged.and_then(|prior| prior.fields.get(&header::ETAG).cloned());
         if let Some(etag) = kept.filter(|_| self.makes_etag) {
             self.fields.set(header::ETAG, etag);
@@ -98,9 +132,12 @@ impl Recipe {
             self.fields.append(header::ETAG, validation::strong_etag(&body));
         }
         let etag = self.fields.get(&header::ETAG).cloned();
-        let representations = match unchanged {
-            Some(prior) => prior.representations.clone().retagged(etag.as_ref()),
-            None => Representations::only(Coding::of(&self.fields), etag, body),
+        let representations = match unchanged.filter(|prior| self.fits(&prior.representations)) {
+            Some(prior) => prior.representations.refreshed().retagged(etag.as_ref()),
+            None => {
+                let demand = prior.map(|prior| prior.representations.demand().halved()).unwrap_or_default();
+                self.representations(etag, body, plain).with_demand(demand)
+            }
         };
         Page {
             key: self.key,
@@ -118,9 +155,35 @@ impl Recipe {
     }
 }
 
-/// Whether a page has this body, in the coding that its origin sent.
-fn has_body(page: &Page, body: &Bytes) -> bool {
-    page.representations.original().body.as_ref() == Some(body)
+impl Recipe {
+    /// Whether a page has this body in the coding of this answer.
+    fn is_same(&self, page: &Page, body: &Bytes) -> bool {
+        page.representations.original().coding == Coding::of(&self.fields) && page.representations.is_of(body)
+    }
+
+    /// Whether the codings of a page are those that it would get now.
+    fn fits(&self, made: &Representations) -> bool {
+        let rules = self.compression.as_deref().filter(|_| self.is_negotiable(Some(made.original().len)));
+        match (made.state(), self.plan) {
+            (State::Fixed, encoding::Plan::AsItIs) => true,
+            (State::Fixed, encoding::Plan::Recode) => rules.is_none(),
+            (State::Pending, encoding::Plan::Recode) => rules.is_some(),
+            (State::Made { by }, encoding::Plan::Recode) => rules.is_some_and(|rules| rules.fingerprint() == by),
+            (State::Made { by }, encoding::Plan::Decode(_)) => by == 0,
+            (State::Made { .. } | State::Pending, encoding::Plan::AsItIs) => false,
+            (State::Fixed | State::Pending, encoding::Plan::Decode(_)) => false,
+        }
+    }
+
+    fn representations(&self, etag: Option<HeaderValue>, body: Bytes, plain: Option<Bytes>) -> Representations {
+        match (self.plan, plain) {
+            (encoding::Plan::Decode(coding), Some(plain)) => Representations::decoded(coding, etag, body, plain),
+            (encoding::Plan::Recode, _) if self.is_negotiable(Some(body.len() as u64)) => {
+                Representations::pending(etag, body)
+            }
+            _ => Representations::only(Coding::of(&self.fields), etag, body),
+        }
+    }
 }
 
 /// A page that a 304 confirmed.
@@ -221,6 +284,7 @@ fn plain_head(answer: &Arriving, mut fields: Fields, kind: HeadKind) -> Head {
         status: answer.status,
         fields,
         for_starter: None,
+        coding: Coding::Identity,
         length: length(answer),
         kind,
         why: None,

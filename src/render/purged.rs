@@ -7,6 +7,7 @@ use crate::config::{OriginId, PurgeMode};
 use crate::policy::parameters::Changed;
 use crate::policy::purge::Rule;
 use crate::policy::{Key, PurgeSeq, Standing, again, render_request};
+use crate::store::NotWrittenDown;
 use http::HeaderMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -24,28 +25,31 @@ const ROUND_PAUSE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Engine {
-    /// Purges what these rules name, for the next request on every thread.
-    pub(crate) fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
+    /// Purges what these rules name, for the next request on every thread, and returns when a restart cannot
+    /// bring it back any more.
+    ///
+    /// # Errors
+    /// When it is in force but could be undone by a restart.
+    pub(crate) async fn purge(&self, rules: &[Rule], mode: PurgeMode) -> Result<PurgeSeq, NotWrittenDown> {
         let sequence = self.store.purge(rules, mode);
         let metrics = &self.setup.load().metrics;
         rules.iter().for_each(|rule| metrics.purged(rule.kind(), mode));
         self.made_stale(mode);
-        sequence
+        self.store.written_down(sequence).await?;
+        Ok(sequence)
     }
 
     /// Purges what a write to the origin has changed; `host` is the one that it went to. It does not
     /// count as a purge: nobody asked for one.
-    pub(crate) fn write_through(&self, host: &str, changed: Changed) {
-        match changed {
+    pub(crate) fn write_through(&self, host: &str, changed: Changed) -> PurgeSeq {
+        let (sequence, mode) = match changed {
             Changed::Path { host: other, path, mode } => {
-                self.store.invalidate_path(other.as_deref().unwrap_or(host), &path, mode);
-                self.made_stale(mode);
+                (self.store.invalidate_path(other.as_deref().unwrap_or(host), &path, mode), mode)
             }
-            Changed::Tag { tag, mode } => {
-                self.store.invalidate_tag(&tag, mode);
-                self.made_stale(mode);
-            }
-        }
+            Changed::Tag { tag, mode } => (self.store.invalidate_tag(&tag, mode), mode),
+        };
+        self.made_stale(mode);
+        sequence
     }
 
     /// Wakes [`refresh_purged`] where there may be stale pages to render again.

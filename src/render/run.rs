@@ -15,7 +15,7 @@ use super::{Engine, Order, page};
 use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, RequestId, Standing, Timestamp, hop_by_hop, validation, vary};
+use crate::policy::{Fields, Lifetime, Page, RequestId, Standing, Timestamp, hop_by_hop, validation, vary};
 use crate::telemetry::ids;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -76,7 +76,7 @@ impl Drop for Landing<'_> {
 }
 
 struct Run<'a> {
-    engine: &'a Engine,
+    engine: &'a Arc<Engine>,
     flight: &'a Arc<Flight>,
     order: &'a Order,
     route: &'a Route,
@@ -218,7 +218,7 @@ impl Run<'_> {
             self.engine.store.remove(&prior.key);
         }
         if renewed.keep {
-            self.engine.store.put(Arc::clone(&page), self.route.max_variants);
+            self.put(&page);
         } else {
             self.engine.store.remove(&prior.key);
         }
@@ -253,9 +253,10 @@ impl Run<'_> {
                     self.flight.end();
                     return self.not_good("empty", Backoff::Wait, None, RenderResult::Garbled);
                 }
-                let page = Arc::new(recipe.bake(body.clone(), self.order.prior.as_deref()));
+                let plain = recipe.decoded(&body, self.window()).await;
+                let page = Arc::new(recipe.bake(body.clone(), plain, self.order.prior.as_deref()));
                 self.engine.preloads.learn(self.route, &page, &body);
-                self.engine.store.put(Arc::clone(&page), self.route.max_variants);
+                self.put(&page);
                 if says_stale {
                     // The origin's own cache is behind: it is asked again soon, but not at once.
                     self.wait_for_origins_cache();
@@ -282,7 +283,7 @@ impl Run<'_> {
         loop {
             let chunk = match self.in_time(arrived.answer.chunk()).await {
                 Ok(Ok(Some(chunk))) => chunk,
-                Ok(Ok(None)) => return Gathered::Whole(concatenated(&body)),
+                Ok(Ok(None)) => return Gathered::Whole(Bytes::from(body.concat())),
                 Ok(Err(error)) => return Gathered::Failed(error.into()),
                 Err(late) => return Gathered::Failed(late),
             };
@@ -295,6 +296,11 @@ impl Run<'_> {
             body.push(chunk.clone());
             self.flight.push(chunk).await;
         }
+    }
+
+    fn put(&self, page: &Arc<Page>) {
+        self.engine.store.put(Arc::clone(page), self.route.max_variants);
+        self.engine.encode_later(&self.order.setup, self.route, page);
     }
 
     fn good(&self) {
@@ -349,17 +355,13 @@ impl Run<'_> {
         tracing::warn!(
             origin = %self.origin.name,
             route = %self.route.name,
-            path = self.path(),
+            path = self.order.loggable_path(),
             id = self.id.as_str(),
             reason,
             unlogged,
             page = if self.order.prior.is_some() { "kept" } else { "none" },
             "render failed"
         );
-    }
-
-    fn path(&self) -> &str {
-        self.order.path()
     }
 
     fn max_page(&self) -> u64 {
@@ -376,15 +378,6 @@ enum Gathered {
     Whole(Bytes),
     Outgrown,
     Failed(Mishap),
-}
-
-fn concatenated(chunks: &[Bytes]) -> Bytes {
-    let total = chunks.iter().map(Bytes::len).sum();
-    let mut body = Vec::with_capacity(total);
-    for chunk in chunks {
-        body.extend_from_slice(chunk);
-    }
-    Bytes::from(body)
 }
 
 fn result_of(status: StatusCode) -> RenderResult {

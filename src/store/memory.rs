@@ -23,12 +23,31 @@ pub(super) enum Entry {
 }
 
 impl Entry {
-    fn weight(&self) -> usize {
+    /// Whether both are one and the same.
+    pub(super) fn is_same(&self, other: &Entry) -> bool {
+        match (self, other) {
+            (Entry::Page(one), Entry::Page(other)) => Arc::ptr_eq(one, other),
+            (Entry::Variants(one), Entry::Variants(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+
+    /// Bytes it takes in memory.
+    pub(super) fn weight(&self) -> usize {
         match self {
             Entry::Page(page) => page.weight(),
             Entry::Variants(variants) => variants.weight(),
         }
     }
+}
+
+/// Whether a record has proved its worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wear {
+    /// It has not: nobody asked for it a second time.
+    New,
+    /// It has.
+    Used,
 }
 
 /// The pages in memory.
@@ -92,14 +111,19 @@ impl Memory {
     }
 
     pub(super) fn insert(&self, key: Key, entry: Entry) {
+        // foyer treats what replaces a record as new. A page that is worth a refresh is not, so it does
+        // not have to prove itself again (`benches/eviction.rs`: up to 10 points of hit ratio).
+        let wear = if self.cache.contains(&key) { Wear::Used } else { Wear::New };
+        self.insert_worn(key, entry, wear);
+    }
+
+    /// Inserts a record as one that was asked for, or not.
+    pub(super) fn insert_worn(&self, key: Key, entry: Entry, wear: Wear) {
         if let Entry::Page(_) = &entry {
             self.counts.pages.fetch_add(1, Ordering::Relaxed);
         }
-        // foyer treats what replaces a record as new. A page that is worth a refresh is not, so it does
-        // not have to prove itself again (`benches/eviction.rs`: up to 10 points of hit ratio).
-        let is_refresh = self.cache.contains(&key);
         self.cache.insert(key.clone(), entry);
-        if is_refresh {
+        if wear == Wear::Used {
             self.cache.touch(&key);
         }
     }

@@ -10,14 +10,17 @@
 //! Where it cannot tell, more is covered. A page that was compared since the last purge costs one
 //! comparison; any other is compared once and remembers the outcome.
 
+mod kept;
 mod rules;
 
+use super::journal::{Awaited, Change, Journal, List};
 use crate::config::PurgeMode;
 use crate::policy::purge::{Rule, Scope, Subject};
 use crate::policy::{Key, Page, PurgeSeq, Standing, key};
 use parking_lot::{Mutex, RwLock};
 use rules::Rules;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many slots there are; 512 KiB of memory, whatever the number of pages. A power of two.
@@ -32,7 +35,6 @@ const WRITTEN_TAGS: NonZeroUsize = NonZeroUsize::new(65_536).expect("more than n
 /// it: when [`purge`](PurgeClock::purge) or [`invalidate`](PurgeClock::invalidate) returns, every
 /// thread sees it, and a render either took its sequence before (its page is covered, also when it is
 /// stored later) or connects to the origin after.
-#[derive(Debug)]
 pub struct PurgeClock {
     sequence: AtomicU64,
     /// The sequence of the newest rule.
@@ -47,13 +49,23 @@ pub struct PurgeClock {
     written: RwLock<Rules>,
     /// Of each slot: the newest sequence, and whether pages are deleted by it, in its lowest bit.
     slots: Box<[AtomicU64]>,
-    /// Held by whoever purges, so that sequences are shown in their order.
-    writer: Mutex<()>,
+    /// The build that was deployed then.
+    build: RwLock<Option<Box<str>>>,
+    /// Where it is written down.
+    journal: Arc<Journal>,
+    /// Held by whoever purges, so that sequences are shown in their order; the sequence up to which another
+    /// process's journal is known.
+    writer: Mutex<u64>,
 }
 
 impl PurgeClock {
     /// A clock at which nothing has been purged, and which remembers this many rules one by one.
     pub fn new(max_rules: NonZeroUsize) -> Self {
+        PurgeClock::with_journal(max_rules, Arc::new(Journal::new(Awaited::No)))
+    }
+
+    /// The same, written down.
+    pub(super) fn with_journal(max_rules: NonZeroUsize, journal: Arc<Journal>) -> Self {
         PurgeClock {
             sequence: AtomicU64::new(0),
             newest_rule: AtomicU64::new(0),
@@ -62,7 +74,9 @@ impl PurgeClock {
             rules: RwLock::new(Rules::new(max_rules)),
             written: RwLock::new(Rules::new(WRITTEN_TAGS)),
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
-            writer: Mutex::new(()),
+            build: RwLock::new(None),
+            journal,
+            writer: Mutex::new(0),
         }
     }
 
@@ -76,38 +90,47 @@ impl PurgeClock {
         let _writer = self.writer.lock();
         if self.rules.write().limit(max_rules) {
             // What merged covers more than before, so every page is to be compared again.
-            self.show(|next| self.newest_rule.store(next, Ordering::SeqCst));
+            let sequence = self.show(|next| self.newest_rule.store(next, Ordering::SeqCst));
+            // Every sequence is written down, because pages wait for that.
+            self.journal.add(sequence.0, &Change::Rules(List::Purged, PurgeMode::Stale, Vec::new()));
         }
     }
 
     /// Covers whatever these rules name and whose render took its sequence before this call.
     pub fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
-        self.remember(&self.rules, rules, mode)
+        self.remember(List::Purged, rules, mode)
     }
 
     /// Covers every page with this tag whose render took its sequence before this call, because a
     /// write has changed what the tag stands for.
     pub fn invalidate_tag(&self, tag: &str, mode: PurgeMode) -> PurgeSeq {
-        self.remember(&self.written, &[Rule::anywhere(Scope::Tag(tag.into()))], mode)
+        self.remember(List::Written, &[Rule::anywhere(Scope::Tag(tag.into()))], mode)
     }
 
-    /// Lets everything whose render took its sequence before this call be of an earlier build.
-    pub fn deploy(&self) -> PurgeSeq {
-        let _writer = self.writer.lock();
-        self.show(|next| self.deploy.store(next, Ordering::SeqCst))
-    }
-
-    fn remember(&self, place: &RwLock<Rules>, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
+    fn remember(&self, list: List, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
         let _writer = self.writer.lock();
         let names_tag = rules.iter().any(|rule| matches!(rule.scope, Scope::Tag(_)));
-        self.show(|next| {
-            let mut remembered = place.write();
+        let sequence = self.show(|next| {
+            let mut remembered = self.list(list).write();
             rules.iter().for_each(|rule| remembered.add(rule, next, mode));
             if names_tag {
                 self.newest_tag.store(next, Ordering::SeqCst);
             }
             self.newest_rule.store(next, Ordering::SeqCst);
-        })
+        });
+        let note = |rule: &Rule| {
+            let covers_all = rule.scope == Scope::All && rule.host.is_none();
+            (!covers_all).then(|| (rule.label(), rule.prefix_len(), rule.host.is_some()))
+        };
+        self.journal.add(sequence.0, &Change::Rules(list, mode, rules.iter().map(note).collect()));
+        sequence
+    }
+
+    fn list(&self, list: List) -> &RwLock<Rules> {
+        match list {
+            List::Purged => &self.rules,
+            List::Written => &self.written,
+        }
     }
 
     /// Covers every page of a URI, in all its variants, whose render took its sequence before this
@@ -123,12 +146,32 @@ impl PurgeClock {
 
     fn mark(&self, hash: u64, mode: PurgeMode) -> PurgeSeq {
         let _writer = self.writer.lock();
-        self.show(|next| {
+        let sequence = self.show(|next| {
             // A slot keeps the newest sequence and the strongest mode: more is covered, never less.
             let slot = self.slot(hash);
             let deletes = slot.load(Ordering::SeqCst) & 1 | u64::from(mode == PurgeMode::Delete);
             slot.store(next << 1 | deletes, Ordering::SeqCst);
-        })
+        });
+        self.journal.add(sequence.0, &Change::Slot(slot_number(hash), mode));
+        sequence
+    }
+
+    /// Lets everything whose render took its sequence before this call be of an earlier build than this one.
+    /// It is written down like a purge.
+    pub fn deploy(&self, id: &str) -> PurgeSeq {
+        let _writer = self.writer.lock();
+        let sequence = self.show(|next| {
+            *self.build.write() = Some(id.into());
+            self.deploy.store(next, Ordering::SeqCst);
+        });
+        self.journal.add(sequence.0, &Change::Deploy(id.into()));
+        sequence
+    }
+
+    /// The last build that was deployed, and the sequence since when.
+    pub fn deployed(&self) -> Option<(Box<str>, PurgeSeq)> {
+        let build = self.build.read();
+        build.clone().map(|id| (id, PurgeSeq(self.deploy.load(Ordering::SeqCst))))
     }
 
     /// Writes something down under the next sequence and only then lets the sequence be seen: whoever
@@ -204,8 +247,12 @@ impl PurgeClock {
     }
 
     fn slot(&self, hash: u64) -> &AtomicU64 {
-        &self.slots[hash as usize & (SLOTS - 1)]
+        &self.slots[slot_number(hash) as usize]
     }
+}
+
+fn slot_number(hash: u64) -> u32 {
+    u32::try_from(hash & (SLOTS as u64 - 1)).expect("there are fewer slots than that")
 }
 
 #[cfg(test)]

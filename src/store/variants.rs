@@ -20,16 +20,27 @@ pub(crate) enum Found {
 }
 
 /// The variants of one URL, the newest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Variants(Vec<Variant>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Variant {
     key: Key,
     selecting: Box<[Selecting]>,
 }
 
+impl From<Vec<(Key, Box<[Selecting]>)>> for Variants {
+    fn from(list: Vec<(Key, Box<[Selecting]>)>) -> Self {
+        Variants(list.into_iter().map(|(key, selecting)| Variant { key, selecting }).collect())
+    }
+}
+
 impl Variants {
+    /// The keys and what selects each, the newest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &[Selecting])> {
+        self.0.iter().map(|variant| (&variant.key, &*variant.selecting))
+    }
+
     /// The key of the newest variant that fits the request.
     pub(super) fn select(&self, request: &HeaderMap) -> Option<&Key> {
         self.0.iter().find(|variant| vary::matches(&variant.selecting, request)).map(|variant| &variant.key)

@@ -111,6 +111,11 @@ impl AccessEvent<'_> {
     }
 }
 
+/// A path as it is logged: without the values of secret parameters, and cut where it is too long.
+pub fn loggable_path(path: &str, log: &Log) -> String {
+    target::path_and_query(path.as_bytes(), &log.redact).0
+}
+
 /// The first bytes as text; `None` where there is nothing.
 fn cut(bytes: &[u8], most: usize) -> Option<String> {
     (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned())

@@ -181,6 +181,12 @@ fn the_command_asks_a_running_breadbox_or_the_file() {
     assert!(refused.output.contains("401") && !refused.output.contains("wrong"), "{}", refused.output);
     let nobody = Run::with_config(&["explain", "/p", "--admin", "http://127.0.0.1:1"], &yaml);
     assert!(nobody.code == Some(1) && nobody.output.contains("--offline"), "{}", nobody.output);
+    // The file's admin listener is on port 0, where nobody is: the file is asked, and the reason is said.
+    let alone = Run::with_config(&["explain", &url], &yaml);
+    assert_eq!(alone.code, Some(0), "{}", alone.output);
+    for part in ["now      lookup: ", "the file alone", "is Breadbox running?"] {
+        assert!(alone.output.contains(part), "{part}: {}", alone.output);
+    }
 }
 
 #[test]

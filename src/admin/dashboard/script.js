@@ -5,10 +5,10 @@
 const POLL = 2000;
 const KEEP = 150; // samples: five minutes
 const ENOUGH = 20; // requests that make a window say something
-const OUTCOMES = ["hit", "stale", "fallback", "miss", "bypass", "failed", "refused"];
+const OUTCOMES = ["hit", "stale", "fallback", "miss", "bypass", "failed", "refused", "not-found"];
 const WORDS = {
   hit: "fresh from the store", stale: "stale from the store", fallback: "fallback page", miss: "waited for a render",
-  bypass: "bypass", failed: "error page", refused: "refused",
+  bypass: "bypass", failed: "error page", refused: "refused", "not-found": "not in a list",
 };
 const GOOD = ["good", "not_modified", "not_found", "redirect", "uncacheable", "oversize", "client_error", "unexpected"];
 const BAD = ["server_error", "timeout", "connect", "truncated", "garbled"];
@@ -84,7 +84,8 @@ function shares(outcomes, label) {
 // Saying
 
 const sum = (list) => list.reduce((a, b) => a + b, 0);
-const percent = (part, whole) => (whole > 0 ? `${trim((100 * part) / whole)} %` : "–");
+const percent = (part, whole) => (whole > 0 ? share((100 * part) / whole) : "–");
+const share = (number) => (number > 0 && number < 0.01 ? "< 0.01 %" : `${trim(number)} %`);
 const trim = (number) => (number >= 100 || number === 0 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number.toFixed(2));
 const perSecond = (number) => (number === null ? "–" : `${trim(number)}/s`);
 function seconds(value) {
@@ -326,7 +327,8 @@ async function answerInto(id, work) {
   place.hidden = false;
   place.textContent = "…";
   try {
-    place.textContent = (await work()).trim() || "done";
+    const lines = ((await work()).trim() || "done").split("\n");
+    place.replaceChildren(...lines.map((line) => el("span", { class: "line" }, line)));
   } catch (error) {
     place.textContent = error.message === "locked" ? "The token was not accepted." : "Breadbox does not answer.";
   }

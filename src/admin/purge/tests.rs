@@ -56,6 +56,7 @@ fn a_document_that_means_nothing_is_refused_with_the_reason() {
         (r#"{"all": false}"#, "`all` is not true"),
         (r#"{"all": true, "host": "a"}"#, "exclude each other"),
         (r#"{"path": "http://a/b", "host": "c"}"#, "names another"),
+        (r#"{"path": "/a", "path": "/b"}"#, "there twice"),
     ] {
         let said = said(body).expect_err(body);
         assert!(said.contains(why), "{body}: {said}");
@@ -70,4 +71,12 @@ fn the_address_of_this_listener_is_no_host_of_a_site() {
         assert!(!is_of_a_site(host), "{host}");
     }
     assert!(is_of_a_site("shop.test") && is_of_a_site("shop.test:8080"));
+}
+
+#[test]
+fn the_log_names_the_first_rules_and_no_query() {
+    let (rules, _) = read(br#"{"path": ["/a?token=secret", "/b"], "host": "x"}"#, &setup()).unwrap();
+    assert_eq!(shown(&rules), "path /a with a query on x, path /b on x");
+    let (rules, _) = read(br#"{"tag": "a b c d e f"}"#, &setup()).unwrap();
+    assert_eq!(shown(&rules), "tag a, tag b, tag c, tag d, tag e, \u{2026}");
 }

@@ -99,7 +99,9 @@ impl<'a> Replay<'a> {
             peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
         match admit(self.config, self.routes, &incoming) {
-            Admission::Malformed(_) | Admission::Misdirected | Admission::Own(_) => self.totals.refused += 1,
+            Admission::Malformed(_) | Admission::Misdirected | Admission::Unlisted { .. } | Admission::Own(_) => {
+                self.totals.refused += 1;
+            }
             Admission::Bypass(bypass) => {
                 self.totals.bypasses[bypass.reason as usize].1 += 1;
                 let index = bypass.route.map_or(self.config.routes.len(), |route| route.0);

@@ -64,6 +64,11 @@ impl<'a> At<'a> {
         }
     }
 
+    /// The same place as if the file said nothing there.
+    pub(super) fn absent(&self) -> At<'a> {
+        At { node: None, ..self.clone() }
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
     }

@@ -2,7 +2,7 @@
 //! is wrong with it, and what would be right.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One mistake in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +37,9 @@ impl fmt::Display for Mistake {
 pub struct ConfigError(Vec<Mistake>);
 
 impl ConfigError {
-    /// The mistakes, sorted by line; `None` if there is none.
-    pub(super) fn of(mut mistakes: Vec<Mistake>) -> Option<Self> {
-        mistakes.sort_by_key(|mistake| mistake.line);
+    /// The mistakes, those of `file` first, sorted by line; `None` if there is none.
+    pub(super) fn of(file: &Path, mut mistakes: Vec<Mistake>) -> Option<Self> {
+        mistakes.sort_by_key(|mistake| (mistake.file != file, mistake.file.clone(), mistake.line));
         (!mistakes.is_empty()).then_some(ConfigError(mistakes))
     }
 

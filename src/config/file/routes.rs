@@ -7,7 +7,7 @@ mod rules;
 use super::cursor::{At, Keys, Shape};
 use super::mistake::Wrong;
 use super::patterns::{Pattern, pattern};
-use super::{fallback, hosts, purging, schema};
+use super::{compression, fallback, hosts, pages, paths, purging, schema};
 use crate::config::{CacheMode, NamePatterns, Origin, OriginId, Route};
 use crate::uri::path::OWN;
 use std::sync::Arc;
@@ -17,17 +17,25 @@ const MODES: [(&str, CacheMode); 4] =
     [("off", CacheMode::Off), ("static", CacheMode::Static), ("isr", CacheMode::Isr), ("headers", CacheMode::Headers)];
 
 /// Keys of every route, whatever is kept.
-const ALWAYS: &[&str] = &["match", "host", "origin", "cache", "invalidate"];
+const ALWAYS: &[&str] = &["match", "host", "origin", "cache", "invalidate", "paths", "error_page"];
 
 /// Keys that `cache: headers` shares with `isr` and `static`.
-const SHARED: &[&str] =
-    &["bypass", "tags", "uncacheable_ttl", "max_variants", "client_cache_control", "honour_request_cache_control"];
+const SHARED: &[&str] = &[
+    "bypass",
+    "tags",
+    "uncacheable_ttl",
+    "max_variants",
+    "client_cache_control",
+    "honour_request_cache_control",
+    "compression",
+];
 
 /// What routes refer to.
 pub(super) struct Known<'a> {
     pub(super) origins: &'a [Arc<Origin>],
     pub(super) hosts: Option<&'a [Box<str>]>,
     pub(super) tracking: &'a NamePatterns,
+    pub(super) compression: &'a compression::Top,
 }
 
 /// The routes, in the order of the file; one for everything where the file names none.
@@ -58,11 +66,14 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
     let tags = purging::tags(&keys.key("tags"), mode, &patterns);
     let invalidate = purging::invalidate(&keys.key("invalidate"), &patterns);
     let fallback = fallback::fallback(&keys.key("fallback"));
+    let paths = paths::paths(&keys.key("paths"), &patterns);
     Route {
         name: format!("{}{first}", host.as_deref().unwrap_or_default()).into(),
         patterns: patterns.into_iter().map(|pattern| pattern.text).collect(),
         host,
         origin: origin(&keys.key("origin"), known),
+        paths,
+        error_page: pages::error_page(&keys.key("error_page")),
         cache: mode,
         revalidate: lifetime.revalidate,
         respect: lifetime.respect,
@@ -81,6 +92,7 @@ fn route(at: &At<'_>, known: &Known<'_>, claims: &mut claims::Claims) -> Route {
         max_variants: keys.key("max_variants").count(128, 1..=65_536),
         set_cookie: rules::set_cookie(&keys.key("set_cookie")),
         client_cache_control: rules::client_cache_control(&keys.key("client_cache_control"), mode),
+        compression: compression::of_route(&keys.key("compression"), mode, known.compression),
         honour_request_cache_control: keys.key("honour_request_cache_control").flag(mode == CacheMode::Headers),
     }
 }

@@ -35,8 +35,10 @@ pub(super) const FILE: Section = Section {
         "deploy_refresh",
         "immutable_assets",
         "log",
+        "error_page",
+        "compression",
     ],
-    later: &["error_page", "compression", "warm"],
+    later: &["warm"],
 };
 
 pub(super) const LOG: Section =
@@ -84,7 +86,28 @@ pub(super) const ORIGIN: Section = Section {
     later: &["health_check", "health_checks"],
 };
 
-pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page"], later: &["disk", "shared"] };
+pub(super) const STORE: Section = Section { path: "store", keys: &["memory", "max_page", "disk"], later: &["shared"] };
+
+pub(super) const DISK: Section =
+    Section { path: "store.disk", keys: &["path", "capacity", "unwritten", "flush_timeout"], later: &[] };
+
+pub(super) const COMPRESSION: Section = Section {
+    path: "compression",
+    keys: &["codings", "quality", "min_size", "types", "threads", "max_waiting"],
+    later: &[],
+};
+
+pub(super) const COMPRESSION_QUALITY: Section =
+    Section { path: "compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
+
+pub(super) const ROUTE_COMPRESSION: Section = Section {
+    path: "routes[].compression",
+    keys: &["codings", "quality", "min_size", "types", "ignore_no_transform"],
+    later: &[],
+};
+
+pub(super) const ROUTE_COMPRESSION_QUALITY: Section =
+    Section { path: "routes[].compression.quality", keys: &["br", "zstd", "gzip"], later: &[] };
 
 pub(super) const ROUTE: Section = Section {
     path: "routes[]",
@@ -109,8 +132,11 @@ pub(super) const ROUTE: Section = Section {
         "heuristic_max",
         "fallback",
         "invalidate",
+        "paths",
+        "error_page",
+        "compression",
     ],
-    later: &["paths", "error_page", "compression", "warm"],
+    later: &["warm"],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -138,7 +164,11 @@ pub(super) const LONG_POLLS: Section =
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
-const ALL: [&Section; 17] = [
+/// As above: a route has no list by default.
+pub(super) const PATHS: Section =
+    Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
+
+const ALL: [&Section; 22] = [
     &FILE,
     &LOG,
     &LISTENER,
@@ -146,6 +176,7 @@ const ALL: [&Section; 17] = [
     &ADMIN,
     &ORIGIN,
     &STORE,
+    &DISK,
     &ROUTE,
     &REVALIDATE,
     &STALE,
@@ -156,6 +187,10 @@ const ALL: [&Section; 17] = [
     &FALLBACK,
     &PRELOAD,
     &LONG_POLLS,
+    &COMPRESSION,
+    &COMPRESSION_QUALITY,
+    &ROUTE_COMPRESSION,
+    &ROUTE_COMPRESSION_QUALITY,
 ];
 
 /// Every key that is read, with its path: `threads`, `origins.*.servers`, `routes[].vary.headers`.

@@ -11,19 +11,20 @@ use crate::render::{Engine, Setup};
 use std::sync::Arc;
 
 /// Explains a request that was not sent, by the configuration in force.
-pub(crate) fn explain(engine: &Arc<Engine>, asked: &Asked) -> Explanation {
+pub(crate) async fn explain(engine: &Arc<Engine>, asked: &Asked) -> Explanation {
     let setup = engine.setup();
     let (mut explanation, wanted) = explain::of_request(&setup.config, &setup.routes, asked);
     if let Some(wanted) = wanted {
-        add_state(&mut explanation, engine, &setup, &wanted, asked);
+        add_state(&mut explanation, engine, &setup, &wanted, asked).await;
     }
     let id = explanation.route.as_ref().map(|route| route.id);
     explanation.proxy_yaml = id.and_then(|id| setup.notices.remedy(&setup.config, id));
     explanation
 }
 
-fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Setup>, wanted: &Wanted, asked: &Asked) {
+async fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Setup>, wanted: &Wanted, asked: &Asked) {
     let mut lookup = Lookup::new(engine, Arc::clone(setup), wanted, asked.headers().clone());
+    lookup.recall().await;
     let now = engine.now();
     lookup.meet(&mut Visitor::default(), now);
     let seen = lookup.look();
@@ -33,6 +34,7 @@ fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Setup>, w
         verdict: lookup.decide(&seen, now),
         page: seen.page.as_deref(),
         void: void.as_deref(),
+        place: engine.store.whereabouts(&seen.flight),
         anonymous: lookup.route.cache.is_anonymous(),
         key_state: KeyState {
             uncacheable: engine.store.is_uncacheable(&seen.flight, now),

@@ -34,6 +34,8 @@ pub struct ResponseDirectives {
     pub proxy_revalidate: bool,
     /// `must-understand`
     pub must_understand: bool,
+    /// `no-transform`
+    pub no_transform: bool,
     /// `stale-while-revalidate`; endless without a number (FRAMEWORKS 5), absent where it is not one.
     pub stale_while_revalidate: Option<Window>,
     /// `stale-if-error`; the same.
@@ -85,6 +87,7 @@ impl ResponseDirectives {
             b"must-revalidate" => self.must_revalidate = true,
             b"proxy-revalidate" => self.proxy_revalidate = true,
             b"must-understand" => self.must_understand = true,
+            b"no-transform" => self.no_transform = true,
             b"stale-while-revalidate" => window(&mut self.stale_while_revalidate, argument),
             b"stale-if-error" => window(&mut self.stale_if_error, argument),
             _ => {}

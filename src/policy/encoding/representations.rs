@@ -1,13 +1,15 @@
 //! The representations of one page, and how much it is wanted without a coding.
 //!
-//! Never empty; at least one has its body. The smallest comes first. What is not kept can be made from
-//! what is: a page that hardly anybody wants without a coding is kept in its codings alone.
+//! Never empty; at least one has its body. The smallest comes first. Only the one without a coding may
+//! lack its body: a page that hardly anybody wants without a coding is kept in its codings alone, and the
+//! body is made from them when it is asked for.
 
 use super::Coding;
 use crate::policy::validation::coded_etag;
 use bytes::Bytes;
 use http::HeaderValue;
 use std::sync::atomic::{AtomicU8, Ordering};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// A page in one content coding.
 #[derive(Clone, Debug)]
@@ -30,8 +32,19 @@ pub enum State {
     /// There will be codings.
     Pending,
     /// Codings were made, as far as they are worth it.
-    Made,
+    Made {
+        /// The [`Compression::fingerprint`](crate::config::Compression::fingerprint) that they were made
+        /// by; 0: the origin's coding is the only one.
+        by: u32,
+    },
 }
+
+/// A coding has to save a twentieth of the body, or it is not kept.
+const WORTH_IT: u64 = 20;
+
+/// A body of more bytes than this is always kept without its coding too: making it anew would hold up
+/// the thread that answers.
+const REMADE_AT_MOST: u64 = 256 << 10;
 
 /// All representations of a page.
 #[derive(Clone, Debug)]
@@ -40,6 +53,8 @@ pub struct Representations {
     original: Coding,
     state: State,
     demand: Demand,
+    /// Of the body that the origin sent.
+    digest: u128,
 }
 
 impl Representations {
@@ -54,26 +69,104 @@ impl Representations {
     }
 
     fn of_one(coding: Coding, etag: Option<HeaderValue>, body: Bytes, state: State) -> Self {
+        let digest = xxh3_128(&body);
         let one = Representation { coding, etag, len: body.len() as u64, body: Some(body) };
-        Representations { list: Box::new([one]), original: coding, state, demand: Demand::default() }
+        Representations { list: Box::new([one]), original: coding, state, demand: Demand::default(), digest }
     }
 
-    /// These, as they were taken apart by [`all`](Self::all), [`original`](Self::original) and
-    /// [`state`](Self::state). `None` where they are not the representations of a page: the original is
-    /// not among them, a coding is there twice, none has a body, or a body has another length.
-    pub fn from_parts(list: Vec<Representation>, original: Coding, state: State) -> Option<Self> {
-        let is_right = |one: &Representation| one.body.as_ref().is_none_or(|body| body.len() as u64 == one.len);
+    /// What an origin sent in a coding of its own, and what that comes to without.
+    pub fn decoded(coding: Coding, etag: Option<HeaderValue>, body: Bytes, plain: Bytes) -> Self {
+        let digest = xxh3_128(&body);
+        let plain_etag = etag_of(etag.as_ref(), Coding::Identity, coding, Some(&plain));
+        let list = vec![
+            Representation { coding, etag, len: body.len() as u64, body: Some(body) },
+            Representation { coding: Coding::Identity, etag: plain_etag, len: plain.len() as u64, body: Some(plain) },
+        ];
+        let state = State::Made { by: 0 };
+        Representations::sorted(list, coding, state, Demand::default(), digest).lightened()
+    }
+
+    /// These, as they were taken apart by [`all`](Self::all), [`original`](Self::original),
+    /// [`state`](Self::state) and [`digest`](Self::digest). `None` where they are not the representations
+    /// of a page: the original is not among them, a coding is there twice, one in a coding or all have no
+    /// body, or a body has another length.
+    pub fn from_parts(list: Vec<Representation>, original: Coding, state: State, digest: u128) -> Option<Self> {
+        let is_right = |one: &Representation| match &one.body {
+            Some(body) => body.len() as u64 == one.len,
+            None => one.coding == Coding::Identity,
+        };
         let twice = |(at, one): (usize, &Representation)| list[..at].iter().any(|other| other.coding == one.coding);
         let is_whole = list.iter().any(|one| one.body.is_some())
             && list.iter().any(|one| one.coding == original)
             && list.iter().all(is_right)
             && !list.iter().enumerate().any(twice);
-        is_whole.then(|| Representations::sorted(list, original, state, Demand::default()))
+        is_whole.then(|| Representations::sorted(list, original, state, Demand::default(), digest))
     }
 
-    fn sorted(mut list: Vec<Representation>, original: Coding, state: State, demand: Demand) -> Self {
+    fn sorted(mut list: Vec<Representation>, original: Coding, state: State, demand: Demand, digest: u128) -> Self {
         list.sort_by_key(|one| (one.len, one.coding));
-        Representations { list: list.into_boxed_slice(), original, state, demand }
+        Representations { list: list.into_boxed_slice(), original, state, demand, digest }
+    }
+
+    /// These with codings of ours, as far as they are smaller; made by the compression with this
+    /// fingerprint. Only of what the origin sent without a coding.
+    #[must_use]
+    pub fn encoded(&self, made: Vec<(Coding, Bytes)>, by: u32) -> Self {
+        let plain = self.original().clone();
+        let most = plain.len - plain.len.div_ceil(WORTH_IT);
+        let smaller = made.into_iter().filter(|(_, body)| body.len() as u64 <= most);
+        let etag = plain.etag.clone();
+        let of = |(coding, body): (Coding, Bytes)| {
+            let etag = etag_of(etag.as_ref(), coding, self.original, Some(&body));
+            Representation { coding, etag, len: body.len() as u64, body: Some(body) }
+        };
+        let list = smaller.map(of).chain([plain]).collect();
+        let all = Representations::sorted(list, self.original, State::Made { by }, self.demand.clone(), self.digest);
+        all.lightened()
+    }
+
+    /// These for a page that was rendered again and came out the same.
+    #[must_use]
+    pub fn refreshed(&self) -> Self {
+        self.clone().with_demand(self.demand.halved()).lightened()
+    }
+
+    /// The same, wanted as much as this.
+    #[must_use]
+    pub fn with_demand(self, demand: Demand) -> Self {
+        Representations { demand, ..self }
+    }
+
+    /// The same with the body that goes without a coding, which was made again.
+    #[must_use]
+    pub fn unpacked(&self, body: Bytes) -> Self {
+        let mut all = self.clone();
+        let plain = all.list.iter_mut().find(|one| one.coding == Coding::Identity && one.len == body.len() as u64);
+        if let Some(plain) = plain {
+            plain.body = Some(body);
+        }
+        all
+    }
+
+    /// Without the body that goes without a coding, where it is hardly wanted and can be made again.
+    fn lightened(mut self) -> Self {
+        let is_packed = self.list.iter().any(|one| one.coding != Coding::Identity && one.body.is_some());
+        let is_wanted = self.demand.is_lasting();
+        let plain = self.list.iter_mut().find(|one| one.coding == Coding::Identity);
+        if let Some(plain) = plain.filter(|plain| is_packed && !is_wanted && plain.len <= REMADE_AT_MOST) {
+            plain.body = None;
+        }
+        self
+    }
+
+    /// Tells the body that the origin sent from every other.
+    pub fn digest(&self) -> u128 {
+        self.digest
+    }
+
+    /// Whether this is the body that the origin sent.
+    pub fn is_of(&self, body: &[u8]) -> bool {
+        self.original().len == body.len() as u64 && self.digest == xxh3_128(body)
     }
 
     /// All of them, the smallest first; never empty.
@@ -149,6 +242,8 @@ fn etag_of(etag: Option<&HeaderValue>, coding: Coding, original: Coding, body: O
 pub struct Demand(AtomicU8);
 
 impl Demand {
+    /// From here on it is worth keeping a body for.
+    const LASTING: u8 = 2;
     /// More is not counted, so that a page in demand is not written to by every request.
     const MOST: u8 = 4;
 
@@ -158,6 +253,16 @@ impl Demand {
         if count < Self::MOST {
             self.0.store(count + 1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether it was asked for more than once lately.
+    pub fn is_lasting(&self) -> bool {
+        self.count() >= Self::LASTING
+    }
+
+    /// Whether it was asked for as often as is counted.
+    pub fn is_highest(&self) -> bool {
+        self.count() >= Self::MOST
     }
 
     /// How many were counted.

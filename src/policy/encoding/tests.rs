@@ -40,7 +40,7 @@ fn page(original: Coding, codings: &[Coding]) -> Page {
         Representation { coding: *coding, etag: None, len: len as u64, body: Some(body) }
     };
     let list = codings.iter().zip(lengths).map(one).collect();
-    let all = Representations::from_parts(list, original, State::Made).expect("representations of a page");
+    let all = Representations::from_parts(list, original, State::Made { by: 1 }, 0).expect("representations of a page");
     page_of(fields(&[("etag", "\"v1\""), ("vary", "rsc")]), all.retagged(Some(&etag)))
 }
 
@@ -150,7 +150,8 @@ fn tags_of_codings_stay_weak_and_unquoted_as_they_were() {
             Representation { coding: Coding::Br, etag: None, len: 2, body: Some(Bytes::from_static(b"ab")) },
         ],
         Coding::Identity,
-        State::Made,
+        State::Made { by: 1 },
+        0,
     );
     let all = all.expect("representations");
     for (origins, ours) in [("W/\"1\"", "W/\"1-br\""), ("abc", "abc-br-"), ("\"\"", "\"-br-"), ("\"a\"b", "\"a\"b-br-")]
@@ -176,10 +177,11 @@ fn parts_that_make_no_page_are_refused() {
         vec![],
         vec![one(br, 2, Some(b"ab"))],
         vec![one(identity, 2, None)],
+        vec![one(identity, 2, Some(b"ab")), one(br, 1, None)],
         vec![one(identity, 3, Some(b"ab"))],
         vec![one(identity, 2, Some(b"ab")), one(identity, 2, None)],
     ] {
-        assert!(Representations::from_parts(list.clone(), identity, State::Made).is_none(), "{list:?}");
+        assert!(Representations::from_parts(list.clone(), identity, State::Made { by: 1 }, 0).is_none(), "{list:?}");
     }
 }
 

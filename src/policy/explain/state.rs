@@ -4,7 +4,7 @@
 use super::words::human;
 use crate::policy::freshness::{self, age, ttl};
 use crate::policy::lookup::{KeyState, Verdict};
-use crate::policy::{Page, PurgeSeq, Standing, Timestamp, vary};
+use crate::policy::{Page, PurgeSeq, Standing, Timestamp, encoding, vary};
 use http::header::{COOKIE, ETAG};
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub struct Facts<'a> {
     pub page: Option<&'a Page>,
     /// A page that a purge has made void.
     pub void: Option<&'a Page>,
+    /// Where the page is kept.
+    pub place: &'static str,
     /// Whether the route's renders are anonymous.
     pub anonymous: bool,
     /// What else the verdict went by.
@@ -89,11 +91,24 @@ pub enum Freshness {
     Void,
 }
 
+/// A page in one content coding.
+#[derive(Clone, Debug, Serialize)]
+pub struct EncodingState {
+    /// The coding's name; `identity` is none.
+    pub coding: &'static str,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// Whether the body is kept; if not, it is made from another coding whenever it is asked for.
+    pub kept: bool,
+}
+
 /// A stored page.
 #[derive(Clone, Debug, Serialize)]
 pub struct PageState {
     /// What it may be used for.
     pub freshness: Freshness,
+    /// Where it is kept.
+    pub place: &'static str,
     /// Seconds.
     pub age: u64,
     /// Seconds; negative once it is stale. Nothing where it is kept until it is purged.
@@ -106,6 +121,10 @@ pub struct PageState {
     pub status: u16,
     /// Bytes of its body.
     pub body_bytes: u64,
+    /// The content codings that clients may get it in, the smallest first.
+    pub encodings: Vec<EncodingState>,
+    /// Whether codings are still to be made.
+    pub encodings_pending: bool,
     /// Bytes it takes in the store, everything counted.
     pub stored_bytes: usize,
     /// Its `ETag` towards clients.
@@ -121,8 +140,8 @@ pub struct PageState {
 }
 
 pub(super) fn describe(facts: &Facts<'_>) -> State {
-    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts), facts.now));
-    let void = || facts.void.map(|page| of_page(page, Freshness::Void, facts.now));
+    let page = facts.page.map(|page| of_page(page, of_freshness(page, facts), facts));
+    let void = || facts.void.map(|page| of_page(page, Freshness::Void, facts));
     let backing_off = facts.key_state.backing_off_until.filter(|until| facts.now < *until);
     State {
         page: page.or_else(void),
@@ -146,17 +165,21 @@ fn of_freshness(page: &Page, facts: &Facts<'_>) -> Freshness {
     }
 }
 
-fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
+fn of_page(page: &Page, freshness: Freshness, facts: &Facts<'_>) -> PageState {
+    let now = facts.now;
     let left = |until: Timestamp| (until != Timestamp::FOREVER).then(|| until.since(now).as_secs());
     let etag = page.fields.get(&ETAG).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     PageState {
         freshness,
+        place: facts.place,
         age: age(&page.lifetime, now),
         ttl: page.lifetime.has_ttl.then(|| ttl(&page.lifetime, now)),
         while_revalidate: left(page.lifetime.while_revalidate_until),
         if_error: left(page.lifetime.if_error_until),
         status: page.status.as_u16(),
         body_bytes: page.representations.original().len,
+        encodings: page.representations.all().iter().map(of_encoding).collect(),
+        encodings_pending: page.representations.state() == encoding::State::Pending,
         stored_bytes: page.weight(),
         etag,
         tags: page.tags.iter().map(|tag| tag.to_string()).collect(),
@@ -166,10 +189,18 @@ fn of_page(page: &Page, freshness: Freshness, now: Timestamp) -> PageState {
     }
 }
 
+fn of_encoding(one: &encoding::Representation) -> EncodingState {
+    EncodingState { coding: one.coding.as_str(), bytes: one.len, kept: one.body.is_some() }
+}
+
 /// What a reader of the numbers would miss.
 pub(super) fn notes(facts: &Facts<'_>) -> Vec<String> {
-    let Some(page) = facts.page.or(facts.void) else { return Vec::new() };
     let mut notes = Vec::new();
+    if let Some(failed) = facts.last_failure {
+        let ago = human(facts.now.since(failed.at));
+        notes.push(format!("its last failed render was {ago} ago: {}", failed.reason));
+    }
+    let Some(page) = facts.page.or(facts.void) else { return notes };
     let names: Vec<&str> = page.unkeyed_vary.iter().map(http::HeaderName::as_str).collect();
     if !names.is_empty() {
         notes.push(format!(
@@ -188,10 +219,6 @@ pub(super) fn notes(facts: &Facts<'_>) -> Vec<String> {
     }
     if page.lifetime.while_revalidate_until <= page.lifetime.fresh_until && page.lifetime.has_ttl {
         notes.push("the page may not be served stale: its response or the route's `stale` forbids it".to_owned());
-    }
-    if let Some(failed) = facts.last_failure {
-        let ago = human(facts.now.since(failed.at));
-        notes.push(format!("its last failed render was {ago} ago: {}", failed.reason));
     }
     notes
 }

@@ -99,6 +99,7 @@ fn facts(verdict: Verdict) -> Facts<'static> {
         void: None,
         anonymous: true,
         key_state: KeyState::default(),
+        place: "in memory",
         under_way: None,
         last_failure: None,
         origin_renders: (2, 3),
@@ -128,6 +129,7 @@ fn every_verdict_has_words() {
         (facts(render(Forwarded::VaryMiss, Otherwise::ErrorPage)), "render", "other variants"),
         (
             Facts {
+                place: "in memory",
                 under_way: Some(RenderUnderWay::Running),
                 ..facts(render(Forwarded::Request, Otherwise::StalePage))
             },

@@ -116,7 +116,19 @@ fn of_page(f: &mut Formatter<'_>, page: &PageState, purge_sequence: u64) -> fmt:
     };
     line(f, "page", &state)?;
     let etag = page.etag.as_ref().map(|etag| format!(", ETag {etag}")).unwrap_or_default();
-    line(f, "", &format!("status {}, {} bytes ({} stored){etag}", page.status, page.body_bytes, page.stored_bytes))?;
+    line(
+        f,
+        "",
+        &format!(
+            "status {}, {} bytes ({} stored {}){etag}",
+            page.status, page.body_bytes, page.stored_bytes, page.place
+        ),
+    )?;
+    let coded = page.encodings.iter().map(|one| {
+        format!("{} {} bytes{}", one.coding, one.bytes, if one.kept { "" } else { " (made when asked for)" })
+    });
+    let pending = if page.encodings_pending { "; others are being made" } else { "" };
+    line(f, "", &format!("in {}{pending}", coded.collect::<Vec<_>>().join(", ")))?;
     let window = |seconds: Option<u64>| match seconds {
         None => "for ever".to_owned(),
         Some(0) => "not any more".to_owned(),

@@ -1,7 +1,7 @@
 //! Decisions as sentences. Every value of the enums that decide has one.
 
 use super::{Facts, Now};
-use crate::config::{BypassCookies, CacheMode, Revalidate, Route, Window};
+use crate::config::{BypassCookies, CacheMode, Paths, Revalidate, Route, Window};
 use crate::policy::admission::BypassReason;
 use crate::policy::lookup::{BypassDetail, Meanwhile, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::Forwarded;
@@ -89,6 +89,25 @@ fn of_cookie(route: Option<&Route>, headers: &HeaderMap) -> String {
             format!("it carries a cookie of `bypass.cookies` ({})", listed.join(", "))
         }
         _ => format!("it carries cookies ({}), and `bypass.cookies` of the route is `any`", names.join(", ")),
+    }
+}
+
+/// The list of a route: what it is and how many paths it has.
+pub(super) fn of_list(route: &Route, paths: Option<usize>) -> String {
+    let number = paths.map(|paths| format!(" ({paths} paths and patterns)")).unwrap_or_default();
+    match &route.paths {
+        None => "no list".to_owned(),
+        Some(Paths::File { path, .. }) => format!("the list {}{number}", path.display()),
+        Some(Paths::Sitemap(sitemap)) => format!("the sitemap {}{number}", sitemap.source),
+    }
+}
+
+/// What the list of the route has to do with a request that got past it.
+pub(super) fn of_listed(route: &Route, paths: Option<usize>) -> String {
+    let list = of_list(route, paths);
+    match paths {
+        Some(_) => format!("{list} has this path; what it does not have is a 404"),
+        None => format!("{list} has not been read here, so every path is let through"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What waiters are told of an answer before its body: a value, made by the task that renders. It does
 //! not say who may read on; the flight does.
 
+use crate::policy::encoding::Coding;
 use crate::policy::vary::Selecting;
 use crate::policy::{Fields, Timestamp};
 use http::{HeaderName, StatusCode};
@@ -15,6 +16,8 @@ pub(crate) struct Head {
     /// The fields for the request that started it, where others get fewer: what the answer withholds
     /// from them by name, and cookies.
     pub(crate) for_starter: Option<Fields>,
+    /// The coding that the origin chose although it was asked for none; the page can be had without.
+    pub(crate) coding: Coding,
     /// `Content-Length`, where the origin sent one.
     pub(crate) length: Option<u64>,
     /// What kind of answer it is.
@@ -30,6 +33,13 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Whether an error page of the route's stands for it: what the origin refused, or failed at. A
+    /// challenge does not count, because its fields are what the client needs.
+    pub(crate) fn gives_way_to_an_error_page(&self) -> bool {
+        let challenges = [StatusCode::UNAUTHORIZED, StatusCode::PROXY_AUTHENTICATION_REQUIRED].contains(&self.status);
+        self.has_failed() || (self.kind == HeadKind::Refusal && !challenges)
+    }
+
     /// Whether the origin said that it cannot: a waiter with a stale page serves that.
     pub(crate) fn has_failed(&self) -> bool {
         let refused = matches!(self.kind, HeadKind::Refusal | HeadKind::Private);

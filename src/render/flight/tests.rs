@@ -16,6 +16,7 @@ fn head(kind: HeadKind) -> Arc<Head> {
         status: StatusCode::OK,
         fields: Fields::new(),
         for_starter: None,
+        coding: Coding::Identity,
         why: None,
         length: None,
         kind,

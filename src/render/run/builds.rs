@@ -13,7 +13,7 @@ const LONG_LIVED: Duration = Duration::from_secs(86_400);
 impl Run<'_> {
     /// Whether the page never changes under its URL (`immutable_assets`).
     pub(super) fn is_immutable(&self) -> bool {
-        self.order.setup.config.deploys.immutable_assets.matches(self.path())
+        self.order.setup.config.deploys.immutable_assets.matches(self.order.path())
     }
 
     /// Whatever becomes of an asset at the origin, the pages that link it need it.

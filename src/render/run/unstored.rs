@@ -36,7 +36,7 @@ impl Run<'_> {
         self.remember();
         tracing::warn!(
             route = %self.route.name,
-            path = self.path(),
+            path = self.order.loggable_path(),
             max_page = self.max_page(),
             "page is larger than store.max_page and is not stored"
         );

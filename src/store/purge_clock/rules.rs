@@ -4,6 +4,7 @@
 use crate::config::PurgeMode;
 use crate::policy::purge::{Rule, Scope, Subject};
 use crate::policy::{PurgeSeq, Standing};
+use crate::store::journal::{Mark, Noted, RulesState};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 
@@ -12,7 +13,7 @@ use std::num::NonZeroUsize;
 pub(super) struct Rules {
     limit: NonZeroUsize,
     /// By label.
-    remembered: HashMap<u64, Remembered, foldhash::quality::RandomState>,
+    remembered: HashMap<u64, Noted, foldhash::quality::RandomState>,
     /// Sequence and label of each, the oldest first.
     ages: BTreeSet<(u64, u64)>,
     /// How many prefixes of each length there are.
@@ -23,37 +24,7 @@ pub(super) struct Rules {
     merged: u64,
 }
 
-/// The newest sequence at which something was purged in each mode; zero: never.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    stale: u64,
-    delete: u64,
-}
-
-#[derive(Debug)]
-struct Remembered {
-    mark: Mark,
-    prefix: Option<usize>,
-    hosted: bool,
-}
-
 impl Mark {
-    fn raise(&mut self, other: Mark) {
-        self.stale = self.stale.max(other.stale);
-        self.delete = self.delete.max(other.delete);
-    }
-
-    fn at(sequence: u64, mode: PurgeMode) -> Mark {
-        match mode {
-            PurgeMode::Stale => Mark { stale: sequence, delete: 0 },
-            PurgeMode::Delete => Mark { stale: 0, delete: sequence },
-        }
-    }
-
-    fn newest(self) -> u64 {
-        self.stale.max(self.delete)
-    }
-
     fn says(self, seq: PurgeSeq) -> Standing {
         if self.delete > seq.0 {
             Standing::Void
@@ -85,17 +56,35 @@ impl Rules {
             self.floor.raise(mark);
             return;
         }
-        let label = rule.label();
+        self.note(rule.label(), Noted { mark, prefix: rule.prefix_len(), hosted: rule.host.is_some() });
+        self.merge_oldest();
+    }
+
+    fn note(&mut self, label: u64, noted: Noted) {
+        let mut newest = noted.mark;
         if let Some(known) = self.remembered.get_mut(&label) {
             self.ages.remove(&(known.mark.newest(), label));
-            known.mark.raise(mark);
+            known.mark.raise(noted.mark);
+            newest = known.mark;
         } else {
-            let (prefix, hosted) = (rule.prefix_len(), rule.host.is_some());
-            prefix.into_iter().for_each(|length| *self.prefix_lengths.entry(length).or_default() += 1);
-            self.hosted += usize::from(hosted);
-            self.remembered.insert(label, Remembered { mark, prefix, hosted });
+            noted.prefix.into_iter().for_each(|length| *self.prefix_lengths.entry(length).or_default() += 1);
+            self.hosted += usize::from(noted.hosted);
+            self.remembered.insert(label, noted);
         }
-        self.ages.insert((sequence, label));
+        self.ages.insert((newest.newest(), label));
+    }
+
+    /// Everything that is remembered.
+    pub(super) fn state(&self) -> RulesState {
+        RulesState { floor: self.floor, noted: self.remembered.iter().map(|(label, noted)| (*label, *noted)).collect() }
+    }
+
+    /// Remembers all of this too. What is newer than `known` counts as made at `now`.
+    pub(super) fn absorb(&mut self, state: &RulesState, known: u64, now: u64) {
+        self.floor.raise(state.floor.renewed(known, now));
+        for (label, noted) in &state.noted {
+            self.note(*label, Noted { mark: noted.mark.renewed(known, now), ..*noted });
+        }
         self.merge_oldest();
     }
 

@@ -11,11 +11,11 @@ use proptest::prelude::*;
 use std::sync::Barrier;
 use std::sync::atomic::AtomicBool;
 
-fn clock(rules: usize) -> PurgeClock {
+pub(super) fn clock(rules: usize) -> PurgeClock {
     PurgeClock::new(NonZeroUsize::new(rules).expect("a limit"))
 }
 
-fn page(host: &str, path: &str, query: Option<&str>, tags: &[&str], purge_seq: PurgeSeq) -> Page {
+pub(super) fn page(host: &str, path: &str, query: Option<&str>, tags: &[&str], purge_seq: PurgeSeq) -> Page {
     let now = Timestamp::from_millis(1);
     Page {
         key: Key::of(KeyUri { scheme: Scheme::Http, host, path, query }),

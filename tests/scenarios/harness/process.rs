@@ -227,6 +227,14 @@ impl Breadbox {
         assert!(status.expect("there is a shell").success(), "the process takes a signal");
     }
 
+    /// Kills the process, as a machine that loses power would.
+    pub(crate) fn kill(&self) {
+        *self.stopped.lock().expect("nobody panics while holding the flag") = true;
+        let mut child = self.child.lock().expect("nobody panics while holding the child");
+        child.kill().expect("the child is ours");
+        child.wait().expect("the child is ours");
+    }
+
     /// A file next to the configuration, which is `proxy.yaml`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.as_ref().expect("it was started with a file").path().join(name)

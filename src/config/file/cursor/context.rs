@@ -30,6 +30,12 @@ impl<'a> Context<'a> {
         self.mistakes.borrow_mut().push(self.note(line, key, problem, remedy));
     }
 
+    /// Notes a mistake in a file that this one names.
+    pub(in crate::config::file) fn mistake_in(&self, file: &Path, line: usize, problem: String, remedy: &str) {
+        let (file, remedy) = (file.to_owned(), remedy.to_owned());
+        self.mistakes.borrow_mut().push(Mistake { file, line, key: String::new(), problem, remedy });
+    }
+
     pub(super) fn warning(&self, line: usize, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {
         self.warnings.borrow_mut().push(self.note(line, key, problem, remedy));
     }
@@ -46,7 +52,7 @@ impl<'a> Context<'a> {
 
     /// The warnings, one line each and sorted by line; or the mistakes, if there are any.
     pub(in crate::config::file) fn finish(self) -> Result<Vec<String>, ConfigError> {
-        if let Some(error) = ConfigError::of(self.mistakes.into_inner()) {
+        if let Some(error) = ConfigError::of(self.file, self.mistakes.into_inner()) {
             return Err(error);
         }
         let mut warnings = self.warnings.into_inner();
