@@ -9,7 +9,7 @@ IMAGE  ?= breadbox
 # What a build needs besides Rust and make: a linker, and cmake for zlib-ng.
 BUILD_TOOLS    := cc cmake
 BUILD_PACKAGES := gcc libc6-dev cmake
-BENCH_PACKAGES := nginx-light wrk
+BENCH_PACKAGES := nginx-light wrk varnish haproxy trafficserver nghttp2-client
 DJANGO_PACKAGES := python3 python3-venv wrk
 
 BACKENDS := target/backends
@@ -25,7 +25,7 @@ setup: ## Install what a build needs and this machine lacks
 	@tests/install $(BUILD_TOOLS) -- $(BUILD_PACKAGES)
 
 setup-bench: setup
-	@tests/install nginx wrk -- $(BENCH_PACKAGES)
+	@tests/install nginx wrk varnishd haproxy traffic_server h2load -- $(BENCH_PACKAGES)
 
 # Chromium and its driver from Debian, axe-core from npm.
 setup-browser: setup
@@ -62,8 +62,13 @@ docs: setup
 benches: setup
 	$(CARGO) build --locked --benches
 
-bench: setup-bench ## Measure against nginx, side by side
+# CASES=hot,tls runs these alone, QUICK=1 for a few seconds each, SERVERS=nginx beside this one only.
+bench: setup-bench ## Measure against nginx, Varnish, HAProxy and ATS, side by side (CASES=hot,tls QUICK=1 for a look)
+ifdef CASES
+	$(CARGO) bench --locked --bench side_by_side -- $(CASES)
+else
 	$(CARGO) bench --locked
+endif
 
 # The applications are real; their frameworks come from PyPI and npm, and everything lands below target/backends.
 backends: setup setup-backends ## Run in front of Django and Next.js (BACKEND=django for one of them)

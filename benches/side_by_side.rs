@@ -1,18 +1,29 @@
-//! Breadbox beside nginx `proxy_cache` and a bare responder: one run, one worker each, interleaved rounds, ratios.
+//! Breadbox beside nginx `proxy_cache`, Varnish, HAProxy, Apache Traffic Server and a bare responder: one run, one worker
+//! each, interleaved rounds, ratios.
 //!
 //! The machine is noisy and figures of two runs cannot be compared, so the results are ratios within a round, with
 //! their spread. Floors of the design are printed beside the figures; nothing here is an assertion. What is not
 //! installed is left out with a message. `make bench` installs and builds what is needed;
-//! `cargo bench --bench side_by_side -- --quick hot stale` is a short look at two cases.
+//! `make bench CASES=hot,stale QUICK=1` is a short look at two cases.
 
+#[path = "side_by_side/ats.rs"]
+mod ats;
 #[path = "side_by_side/bare.rs"]
 mod bare;
 #[path = "side_by_side/breadbox.rs"]
 mod breadbox;
+#[path = "side_by_side/certificate.rs"]
+mod certificate;
 #[path = "side_by_side/client.rs"]
 mod client;
 #[path = "side_by_side/failing.rs"]
 mod failing;
+#[path = "side_by_side/h2load.rs"]
+mod h2load;
+#[path = "side_by_side/haproxy.rs"]
+mod haproxy;
+#[path = "side_by_side/lane.rs"]
+mod lane;
 #[path = "side_by_side/lanes.rs"]
 mod lanes;
 #[path = "side_by_side/nginx.rs"]
@@ -21,6 +32,8 @@ mod nginx;
 mod origin;
 #[path = "side_by_side/page.rs"]
 mod page;
+#[path = "side_by_side/plain_proxy.rs"]
+mod plain_proxy;
 #[path = "side_by_side/process.rs"]
 mod process;
 #[path = "side_by_side/report.rs"]
@@ -31,21 +44,29 @@ mod server;
 mod stale;
 #[path = "side_by_side/stampede.rs"]
 mod stampede;
+#[path = "side_by_side/varnish.rs"]
+mod varnish;
 #[path = "side_by_side/wrk.rs"]
 mod wrk;
 
 use anyhow::Result;
+use certificate::Certificate;
 use clap::Parser;
 use report::Report;
 use server::Server;
 use std::path::Path;
 use std::time::Duration;
 
-/// Measures Breadbox beside nginx.
+/// Measures Breadbox beside other caches.
 #[derive(Parser)]
 struct Arguments {
-    /// Cases to run: hot, browser, small, 304, zipf, bypass, stale, stampede, failing. Default: all.
+    /// Cases to run: hot, browser, small, large, 304, zipf, uniform, gzip, br, bypass, nostore, churn, tls, h2, h2c, stale,
+    /// stampede, failing. Default: all.
+    #[arg(value_delimiter = ',')]
     cases: Vec<String>,
+    /// Servers besides Breadbox: nginx, varnish, haproxy, ats. Default: all.
+    #[arg(long, env = "SERVERS", value_delimiter = ',')]
+    servers: Vec<String>,
     /// Three rounds of one second, instead of ten of three.
     #[arg(long, env = "QUICK", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0,
           default_missing_value = "true")]
@@ -74,15 +95,17 @@ pub(crate) struct Pace {
 
 fn main() -> Result<()> {
     let mut words = std::env::args_os().skip(1);
-    if words.next().is_some_and(|word| word == bare::ARGUMENT) {
-        return bare::respond(words.map(Into::into));
+    match words.next() {
+        Some(word) if word == bare::ARGUMENT => return bare::respond(words.map(Into::into)),
+        Some(word) if word == plain_proxy::ARGUMENT => return plain_proxy::serve(words),
+        _ => {}
     }
     let arguments = Arguments::parse();
     let pinned = process::settle()?;
     let scratch = process::Scratch::new()?;
     let pace = pace(&arguments);
     introduce(pace, pinned);
-    let servers = start(scratch.path())?;
+    let servers = start(&arguments, scratch.path())?;
     let mut report = Report::default();
     measure(&arguments, &servers, scratch.path(), pace, &mut report)?;
     report.print();
@@ -110,20 +133,41 @@ fn introduce(pace: Pace, pinned: bool) {
     }
 }
 
+/// How a server is started below a directory, with a certificate.
+type Start = fn(&Path, &Certificate) -> Result<Server>;
+
+/// The other caches, and the programs they are.
+const OTHERS: [(&str, &str, Start); 4] = [
+    ("nginx", "nginx", nginx::start),
+    ("varnish", "varnishd", varnish::start),
+    ("haproxy", "haproxy", haproxy::start),
+    ("ats", "traffic_server", ats::start),
+];
+
 /// The servers that are there; Breadbox last.
-fn start(dir: &Path) -> Result<Vec<Server>> {
+fn start(arguments: &Arguments, dir: &Path) -> Result<Vec<Server>> {
+    let certificate = Certificate::new(dir)?;
     let mut servers = Vec::new();
-    match nginx::version() {
-        Some(version) => {
-            println!("nginx: {version}");
-            servers.push(nginx::start(dir)?);
+    for (name, program, start) in OTHERS {
+        if !arguments.servers.is_empty() && !arguments.servers.iter().any(|wanted| wanted == name) {
+            continue;
         }
-        None => println!("nginx: left out, it is not installed (make setup-bench)"),
+        if !process::is_installed(program) {
+            println!("{name}: left out, it is not installed (make setup-bench)");
+            continue;
+        }
+        match start(dir, &certificate) {
+            Ok(server) => {
+                println!("{name}: {}", process::version(program));
+                servers.push(server);
+            }
+            Err(error) => println!("{name}: left out, it does not start: {error:#}"),
+        }
     }
     let binary = breadbox::binary();
     if binary.is_file() {
         println!("breadbox: {}", binary.display());
-        servers.push(breadbox::start(dir)?);
+        servers.push(breadbox::start(dir, &certificate)?);
     } else {
         println!("breadbox: left out, there is no file {:?}", binary);
     }
@@ -132,19 +176,20 @@ fn start(dir: &Path) -> Result<Vec<Server>> {
 
 fn measure(arguments: &Arguments, servers: &[Server], dir: &Path, pace: Pace, report: &mut Report) -> Result<()> {
     let wants = |case: &str| arguments.cases.is_empty() || arguments.cases.iter().any(|name| name == case);
+    let of = |case: &str| servers.iter().filter(|server| !server.lacks.contains(&case)).collect::<Vec<_>>();
     if process::is_installed("wrk") {
         lanes::run(servers, dir, pace, wants, report)?;
         if wants("stale") {
-            stale::run(servers, dir, pace, report)?;
+            stale::run(&of("stale"), dir, pace, report)?;
         }
     } else {
         println!("\nAll lanes and the case of the stale page are left out: wrk is not installed (make setup-bench)");
     }
     if wants("stampede") {
-        stampede::run(servers, dir, pace, report)?;
+        stampede::run(&of("stampede"), dir, pace, report)?;
     }
     if wants("failing") {
-        failing::run(servers, pace.failing, report)?;
+        failing::run(&of("failing"), pace.failing, report)?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod purge;
 mod replay;
 pub mod run;
 mod server;
+pub mod warm;
 
 use crate::config::ConfigError;
 use clap::{Parser, Subcommand};
@@ -33,6 +34,7 @@ enum Command {
     Demo(demo::Args),
     Purge(purge::Args),
     Explain(explain::Args),
+    Warm(warm::Args),
     Deploy(deploy::Args),
 }
 
@@ -48,6 +50,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::demo(&args),
         Command::Purge(args) => purge::purge(&args, &mut std::io::stdout()),
         Command::Deploy(args) => deploy::deploy(&args, &mut std::io::stdout()),
+        Command::Warm(args) => warm::warm(&args, &mut std::io::stdout()),
         Command::Explain(args) => explain::explain(&args, &mut std::io::stdout()),
     };
     match result {
@@ -99,6 +102,7 @@ mod tests {
             "breadbox purge",
             "breadbox purge --path /a --all",
             "breadbox explain",
+            "breadbox warm / --concurrency 0",
             "breadbox explain / --offline --admin http://127.0.0.1:9145",
         ] {
             let refusal = Cli::try_parse_from(line.split(' ')).err().expect(line);
@@ -125,6 +129,10 @@ mod tests {
             "breadbox explain /p --header A:b --header C:d --cookie e=f --config shop.yaml",
             "breadbox explain http://a.test/ --admin http://127.0.0.1:9145 --token t",
             "breadbox explain /p --offline",
+            "breadbox warm",
+            "breadbox warm /a /b?c --file list.txt --file - --sitemap /sitemap.xml --sitemap https://a.test/s.xml.gz",
+            "breadbox warm /a --url https://127.0.0.1:8443 --ca ca.pem --host a.test --host b.test --header A:b",
+            "breadbox warm /a --concurrency 64 --state done --config shop.yaml",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

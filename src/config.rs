@@ -16,6 +16,7 @@ pub mod reload;
 pub mod route;
 pub mod template;
 pub mod units;
+pub mod warm;
 
 pub use certificate::Certificate;
 pub use compression::{Codec, Compression, Compressor, Encoders};
@@ -33,6 +34,7 @@ pub use route::{
     StaleWindows, VaryRule, Window,
 };
 pub use template::Template;
+pub use warm::Warm;
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -71,6 +73,8 @@ pub struct Config {
     pub log: Log,
     /// Names of query parameters that never count on `isr`/`static`.
     pub tracking: NamePatterns,
+    /// What is rendered before anybody asks for it.
+    pub warm: Warm,
     /// What is shown where a render failed and the route names no page of its own. Default: the one shipped.
     pub error_page: ErrorPage,
     /// Visitors that are programs: no fallback page is for them.
@@ -255,6 +259,12 @@ pub struct Disk {
 }
 
 impl Config {
+    /// Whether visitors may come by this scheme: as listeners speak it, or as a proxy in front of them may say.
+    pub fn may_be_asked_by(&self, scheme: Scheme) -> bool {
+        let speaks = self.listeners.iter().any(|listener| listener.scheme() == scheme);
+        speaks || !self.trusted_proxies.is_empty()
+    }
+
     /// The route with this id.
     pub fn route(&self, id: RouteId) -> &Arc<Route> {
         &self.routes[id.0]

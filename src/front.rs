@@ -20,9 +20,11 @@ mod receive;
 mod respond;
 mod tls;
 mod tunnel;
+mod warm;
 
 pub(crate) use handler::{Proxy, proxy};
 pub(crate) use listen::{Connections, LiveLimits, accept, bind};
 pub(crate) use lookup::explain;
 pub(crate) use receive::{Door, receive};
 pub(crate) use tls::Tls;
+pub(crate) use warm::warm_at_start;

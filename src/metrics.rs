@@ -16,6 +16,7 @@ mod lists;
 mod observed;
 mod process;
 mod purges;
+mod register;
 mod renders;
 mod requests;
 pub mod result;
@@ -32,7 +33,7 @@ pub use observed::StoreReading;
 pub use result::{OriginVerdict, RenderResult};
 pub use totals::Totals;
 
-use crate::config::{Codec, Config, Listener, OriginId, RouteId};
+use crate::config::{Config, Listener, OriginId, RouteId};
 use crate::policy::outcome::Outcome;
 use encodings::Encodings;
 use fallbacks::Fallbacks;
@@ -40,13 +41,14 @@ use handshakes::Handshakes;
 use lists::{Listed, Lists};
 use observed::Observed;
 use process::Process;
-use prometheus::{Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
 use purges::Purges;
+use register::{config_reloads, counter, gauge, open_connections, register_start};
 use renders::Renders;
 use requests::Requests;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -249,51 +251,6 @@ impl Metrics {
         self.invalidations.inc();
     }
 
-    /// Counts a page that was compressed, and how long that took.
-    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
-        self.encodings.encoded(codec, result, took);
-    }
-
-    /// So many pages wait to be compressed.
-    pub fn encodings_waiting(&self, pages: usize) {
-        self.encodings.waiting(pages);
-    }
-
-    /// Counts a page that is not compressed because too many wait.
-    pub fn encoding_dropped(&self) {
-        self.encodings.dropped();
-    }
-
-    /// Counts an answer that was made from a coding because the page was wanted without.
-    pub fn unpacked(&self, took: Duration) {
-        self.encodings.unpacked(took);
-    }
-
-    /// Counts a fallback page that was shown.
-    pub fn fallback_shown(&self, route: RouteId) {
-        self.fallbacks.shown(route);
-    }
-
-    /// Counts a fallback page that gave way to something else, that long after it was first shown.
-    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
-        self.fallbacks.gave_way(route, after);
-    }
-
-    /// One more open long poll, for as long as the value is kept.
-    pub fn poll_opens(&self) -> Held {
-        self.fallbacks.poll_opens()
-    }
-
-    /// Counts a long poll that ended.
-    pub fn poll_ended(&self, end: PollEnd) {
-        self.fallbacks.poll_ended(end);
-    }
-
-    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
-    pub fn poll_refused(&self, limit: &'static str) {
-        self.fallbacks.poll_refused(limit);
-    }
-
     /// How many configurations were taken.
     pub fn generation(&self) -> i64 {
         self.config_generation.get()
@@ -412,41 +369,4 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-/// The series that never change.
-fn register_start(registry: &Registry) -> prometheus::Result<()> {
-    let info = renders::gauges(registry, "breadbox_build_info", "The version that runs.", "version")?;
-    info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-    let start = Gauge::new("breadbox_start_time_seconds", "When the process started, in seconds since 1970.")?;
-    start.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
-    registry.register(Box::new(start))
-}
-
-/// The family, in which every listener has its series.
-fn open_connections(names: &Names, family: &IntGaugeVec) -> IntGaugeVec {
-    for name in &names.listeners {
-        family.with_label_values(&[name]);
-    }
-    family.clone()
-}
-
-/// Configurations that were read while serving.
-fn config_reloads(registry: &Registry) -> prometheus::Result<[IntCounter; 2]> {
-    let help = "Configurations that were read again, by what became of them.";
-    let reloads = IntCounterVec::new(Opts::new("breadbox_config_reloads_total", help), &["result"])?;
-    registry.register(Box::new(reloads.clone()))?;
-    Ok(["taken", "refused"].map(|result| reloads.with_label_values(&[result])))
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    let gauge = IntGauge::new(name, help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
 }

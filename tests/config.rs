@@ -12,6 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+#[path = "config/command_line.rs"]
+mod command_line;
 #[path = "config/shipped.rs"]
 mod shipped;
 
@@ -200,6 +202,9 @@ fn every_key_of_the_file_and_its_listeners_and_origins_is_read() {
     let Log { level, format, access, redact, buffer } = &config.log;
     assert_eq!((level, format, access), (&LogLevel::Debug, &LogFormat::Json, &AccessLog::Sampled(25_000)));
     assert_eq!((redact, *buffer), (&Redact::Named(NamePatterns::new(["ticket", "*_id"])), 64 << 10));
+    let warmed: Vec<String> = config.warm.sitemaps.iter().map(ToString::to_string).collect();
+    assert!(warmed[0] == "/sitemap.xml" && warmed[1].ends_with("lists/sitemap.xml"), "{warmed:?}");
+    assert_eq!((config.warm.concurrency.get(), config.warm.max_paths), (2, 10));
     let limits = &config.listeners[0].limits;
     assert_eq!((limits.head_timeout, limits.idle_timeout), (millis(1000), millis(2000)));
     assert_eq!((limits.max_head, limits.max_headers, limits.max_streams), (32 << 10, 50, 10));
@@ -373,32 +378,4 @@ fn a_file_that_cannot_be_read_is_a_mistake_too() {
 #[test]
 fn a_byte_order_mark_is_no_part_of_the_first_key() {
     assert!(parse(&format!("\u{feff}{MINIMAL}")).is_ok());
-}
-
-#[test]
-fn an_origin_on_the_command_line_needs_no_file() {
-    let config = Config::for_origin("http://127.0.0.1:3000", None).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(
-        (&*config.origins[0].name, config.listeners[0].address.to_string()),
-        ("web", "127.0.0.1:8080".to_owned())
-    );
-    assert_eq!((&*config.routes[0].name, config.routes[0].cache), ("/{*rest}", CacheMode::Headers));
-    assert!(config.warnings.is_empty());
-    let listen = "0.0.0.0:0".parse().ok();
-    let config = Config::for_origin("https://app.internal", listen).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(Some(config.listeners[0].address), listen);
-}
-
-#[test]
-fn mistakes_on_the_command_line_are_said_in_its_terms() {
-    let said = |url, listen| Config::for_origin(url, listen).expect_err("a mistake").to_string();
-    let path = said("http://127.0.0.1:3000/app", None);
-    assert!(path.starts_with("breadbox run: --origin: \"http://127.0.0.1:3000/app\" has a path; "), "{path}");
-    let password = said("http://u:hunter2@127.0.0.1", None);
-    assert!(
-        password.starts_with("breadbox run: --origin: holds credentials") && !password.contains("hunter2"),
-        "{password}"
-    );
-    let taken = said("http://127.0.0.1:3000", "127.0.0.1:9145".parse().ok());
-    assert!(taken.starts_with("breadbox run: --listen: the address is taken by the admin listener; "), "{taken}");
 }

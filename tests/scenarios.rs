@@ -62,5 +62,6 @@ mod scenarios {
     mod uncacheable;
     mod unsafe_methods;
     mod vary;
+    mod warm;
     mod write_through;
 }

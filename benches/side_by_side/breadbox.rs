@@ -1,5 +1,6 @@
 //! Breadbox with one thread and a `proxy.yaml` that asks for the same as nginx's configuration.
 
+use crate::certificate::Certificate;
 use crate::origin::{Behaviour, Origin};
 use crate::process::Running;
 use crate::server::{Server, free_address, wait_until_ready};
@@ -15,12 +16,13 @@ pub(crate) fn binary() -> PathBuf {
 }
 
 /// Starts it with everything it writes under `dir`.
-pub(crate) fn start(dir: &Path) -> Result<Server> {
+pub(crate) fn start(dir: &Path, certificate: &Certificate) -> Result<Server> {
     let dir = dir.join("breadbox");
     fs::create_dir_all(&dir)?;
     let (address, origin, log) = (free_address()?, Origin::start()?, dir.join("log"));
     let file = dir.join("proxy.yaml");
-    fs::write(&file, config(address, free_address()?, origin.address()))?;
+    let (tls, h2c) = (free_address()?, free_address()?);
+    fs::write(&file, config([address, tls, h2c], free_address()?, origin.address(), certificate))?;
     let mut command = Command::new("sh");
     // The shell only turns both outputs to one file, and becomes the program.
     command.args(["-c", "exec \"$0\" run --config \"$1\" >\"$2\" 2>&1"]).arg(binary()).arg(&file).arg(&log);
@@ -31,6 +33,9 @@ pub(crate) fn start(dir: &Path) -> Result<Server> {
     Ok(Server {
         name: "breadbox",
         address,
+        tls: Some(tls),
+        h2c: Some(h2c),
+        lacks: &[],
         origin,
         process,
         is_stale: |answer| answer.header("cache-status").is_some_and(|status| status.contains("detail=stale")),
@@ -38,12 +43,22 @@ pub(crate) fn start(dir: &Path) -> Result<Server> {
     })
 }
 
-fn config(address: SocketAddr, admin: SocketAddr, origin: SocketAddr) -> String {
+fn config(
+    [address, tls, h2c]: [SocketAddr; 3],
+    admin: SocketAddr,
+    origin: SocketAddr,
+    certificate: &Certificate,
+) -> String {
+    let (chain, key) = (certificate.chain.display(), certificate.key.display());
     format!(
         r#"threads: 1
 shutdown_timeout: 1s
 listeners:
   - address: {address}
+  - address: {tls}
+    tls: {{ certificate: {chain}, key: {key} }}
+  - address: {h2c}
+    h2c: true
 admin:
   address: {admin}
 origins:
@@ -51,7 +66,7 @@ origins:
     servers: [ "http://{origin}" ]
     max_renders: 256
 store:
-  memory: 512MiB
+  memory: 4GiB
 routes:
   - match: "/stale/{{*rest}}"
     cache: isr
@@ -60,7 +75,9 @@ routes:
     cache: isr
     revalidate: 1s
   - match: "/off/{{*rest}}"
-    cache: off
+    cache: "off"
+  - match: "/nostore/{{*rest}}"
+    cache: headers
   - match: "/{{*rest}}"
     cache: isr
     revalidate: 1h

@@ -29,7 +29,7 @@ struct Visits {
 }
 
 /// Runs the case for `time`; all servers at once, since nothing of their speed is measured.
-pub(crate) fn run(servers: &[Server], time: Duration, report: &mut Report) -> Result<()> {
+pub(crate) fn run(servers: &[&Server], time: Duration, report: &mut Report) -> Result<()> {
     for server in servers {
         warm(server.address, (0..PAGES).map(page))?;
     }

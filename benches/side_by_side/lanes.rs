@@ -4,43 +4,16 @@
 
 use crate::bare::Bare;
 use crate::client::{Connection, warm};
+use crate::lane::{Head, LANES, Lane, Over};
+use crate::plain_proxy::PlainProxy;
 use crate::report::{Report, Spread, Table};
 use crate::server::Server;
-use crate::wrk::{Load, Pages, Sample, Wrk, ZIPF_PAGES};
-use crate::{Pace, process};
+use crate::wrk::{Load, Pages, Sample, UNIFORM_PAGES, Wrk, ZIPF_PAGES};
+use crate::{Pace, h2load, process};
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
-
-/// A kind of request.
-struct Lane {
-    name: &'static str,
-    title: &'static str,
-    path: &'static str,
-    head: Head,
-    pages: Pages,
-    /// Whether a responder that understands nothing can stand beside the caches.
-    has_bare: bool,
-}
-
-/// Header fields besides `Host`.
-enum Head {
-    None,
-    Browser,
-    Validator,
-}
-
-const LANES: [Lane; 6] = [
-    Lane { name: "hot", title: "one page of 16 KiB", path: "/hot/page", head: Head::None, ..LANE },
-    Lane { name: "browser", title: "one page of 16 KiB, a browser's request head", head: Head::Browser, ..LANE },
-    Lane { name: "small", title: "one page of 1 KiB", path: "/small/page", ..LANE },
-    Lane { name: "304", title: "one page of 16 KiB, If-None-Match", head: Head::Validator, ..LANE },
-    Lane { name: "zipf", title: "10,000 pages of 16 KiB, Zipf 1.0", path: "/zipf/1", pages: Pages::Zipf, ..NO_BARE },
-    Lane { name: "bypass", title: "16 KiB, not cached", path: "/off/page", ..NO_BARE },
-];
-const LANE: Lane = Lane { name: "", title: "", path: "/hot/page", head: Head::None, pages: Pages::One, has_bare: true };
-const NO_BARE: Lane = Lane { has_bare: false, ..LANE };
 
 /// A server in a lane.
 struct Contender<'a> {
@@ -48,6 +21,8 @@ struct Contender<'a> {
     address: SocketAddr,
     process: &'a process::Running,
     headers: Vec<String>,
+    /// Bytes of an answer's body, and how they are encoded.
+    answer: String,
     samples: Vec<Sample>,
 }
 
@@ -62,17 +37,27 @@ pub(crate) fn run(
     let wrk = Wrk::new(dir)?;
     let lanes: Vec<&Lane> = LANES.iter().filter(|lane| wants(lane.name)).collect();
     for lane in lanes {
-        prepare(lane, servers)?;
-        let bare = bare(lane, servers, dir)?;
-        let mut contenders = contenders(lane, servers, bare.as_ref())?;
-        for contender in &contenders {
-            measure(&wrk, lane, contender, Duration::from_secs(1))?;
+        if let Some(why) = lane.obstacle() {
+            println!("\n{} is left out: {why}", lane.name);
+            continue;
         }
+        let taking_part: Vec<&Server> = servers.iter().filter(|server| lane.address(server).is_some()).collect();
+        prepare(lane, &taking_part)?;
+        let bare = bare(lane, &taking_part, dir)?;
+        let plain = plain_proxy(lane, &taking_part)?;
+        let mut contenders = contenders(lane, &taking_part, bare.as_ref(), plain.as_ref())?;
+        contenders.retain(|contender| match measure(&wrk, lane, contender, Duration::from_secs(1), dir) {
+            Ok(_) => true,
+            Err(error) => {
+                println!("\n{}: {} is left out: {error}", lane.name, contender.name);
+                false
+            }
+        });
         for round in 0..pace.rounds {
             for turn in 0..contenders.len() {
                 let contender = (round + turn) % contenders.len();
-                let sample = measure(&wrk, lane, &contenders[contender], pace.time)?;
-                contenders[contender].samples.push(sample);
+                let sample = measure(&wrk, lane, &contenders[contender], pace.time, dir);
+                contenders[contender].samples.push(sample.unwrap_or(Sample::MISSING));
             }
         }
         print(lane, &contenders);
@@ -81,79 +66,106 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn prepare(lane: &Lane, servers: &[Server]) -> Result<()> {
+fn prepare(lane: &Lane, servers: &[&Server]) -> Result<()> {
     for server in servers {
         warm(server.address, [lane.path, lane.path])?;
-        if lane.pages == Pages::Zipf {
-            warm(server.address, (1..=ZIPF_PAGES).map(|page| format!("/zipf/{page}")))?;
+        match lane.pages {
+            Pages::One => {}
+            Pages::Zipf => warm(server.address, (1..=ZIPF_PAGES).map(|page| format!("/zipf/{page}")))?,
+            Pages::Uniform => warm(server.address, (1..=UNIFORM_PAGES).map(|page| format!("/uniform/{page}")))?,
         }
     }
     Ok(())
 }
 
 /// The responder with the bytes the last of the servers answers, which is Breadbox if it is there.
-fn bare(lane: &Lane, servers: &[Server], dir: &Path) -> Result<Option<Bare>> {
+fn bare(lane: &Lane, servers: &[&Server], dir: &Path) -> Result<Option<Bare>> {
     let Some(server) = servers.last().filter(|_| lane.has_bare) else { return Ok(None) };
     let answer = Connection::open(server.address)?.get(lane.path, &headers(lane, server.address)?)?;
     Ok(Some(Bare::start(dir, &[answer.bytes().to_vec()])?))
 }
 
-fn contenders<'a>(lane: &Lane, servers: &'a [Server], bare: Option<&'a Bare>) -> Result<Vec<Contender<'a>>> {
+/// Pingora's own proxy in front of the last server's origin, where nothing is served from the cache.
+fn plain_proxy(lane: &Lane, servers: &[&Server]) -> Result<Option<PlainProxy>> {
+    let Some(server) = servers.last().filter(|_| lane.is_proxied()) else { return Ok(None) };
+    PlainProxy::start(server.origin.address()).map(Some)
+}
+
+fn contenders<'a>(
+    lane: &Lane,
+    servers: &[&'a Server],
+    bare: Option<&'a Bare>,
+    plain: Option<&'a PlainProxy>,
+) -> Result<Vec<Contender<'a>>> {
     let mut contenders = Vec::new();
     for server in servers {
+        let headers = headers(lane, server.address)?;
+        let answer = Connection::open(server.address)?.get(lane.path, &headers)?;
+        if answer.status() != lane.status() {
+            println!("\n{}: {} is left out, it answers {}", lane.name, server.name, answer.status());
+            continue;
+        }
+        let length = answer.header("content-length").unwrap_or_else(|| "?".to_owned());
+        let encoding = answer.header("content-encoding").unwrap_or_default();
         contenders.push(Contender {
             name: server.name,
-            address: server.address,
+            address: lane.address(server).unwrap_or(server.address),
             process: &server.process,
-            headers: headers(lane, server.address)?,
+            headers,
+            answer: format!("{length} {encoding}").trim_end().to_owned(),
             samples: Vec::new(),
         });
     }
-    if let (Some(bare), Some(last)) = (bare, contenders.last()) {
-        let headers = last.headers.clone();
-        let (address, process) = (bare.addresses[0], &bare.process);
-        contenders.push(Contender { name: "bare", address, process, headers, samples: Vec::new() });
+    let headers = contenders.last().map(|last| last.headers.clone()).unwrap_or_default();
+    let answer = contenders.last().map(|last| last.answer.clone()).unwrap_or_default();
+    let beside = [
+        bare.map(|bare| ("bare", bare.addresses[0], &bare.process)),
+        plain.map(|plain| ("pingora", plain.address, &plain.process)),
+    ];
+    for (name, address, process) in beside.into_iter().flatten() {
+        let (headers, answer) = (headers.clone(), answer.clone());
+        contenders.push(Contender { name, address, process, headers, answer, samples: Vec::new() });
     }
     Ok(contenders)
 }
 
 fn headers(lane: &Lane, address: SocketAddr) -> Result<Vec<String>> {
-    let lines: Vec<String> = match lane.head {
+    Ok(match lane.head {
         Head::None => Vec::new(),
-        Head::Browser => BROWSER.map(str::to_owned).into(),
+        Head::Lines(lines) => lines.iter().map(|line| (*line).to_owned()).collect(),
         Head::Validator => {
             let etag = Connection::open(address)?.get(lane.path, &[])?.header("etag").unwrap_or_default();
             vec![format!("If-None-Match: {etag}")]
         }
-    };
-    Ok(lines)
+    })
 }
 
-/// What a navigation sends, without an `Accept-Encoding`: bodies are compared as they are.
-const BROWSER: [&str; 10] = [
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36",
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
-    "Accept-Language: en-GB,en;q=0.9,de;q=0.8",
-    "sec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\"",
-    "sec-ch-ua-mobile: ?0",
-    "sec-ch-ua-platform: \"Linux\"",
-    "Sec-Fetch-Dest: document",
-    "Sec-Fetch-Mode: navigate",
-    "Sec-Fetch-Site: none",
-    "Upgrade-Insecure-Requests: 1",
-];
+/// A turn in which nothing was answered, as on a machine that has other things to do, is taken again.
+fn measure(wrk: &Wrk, lane: &Lane, contender: &Contender<'_>, time: Duration, dir: &Path) -> Result<Sample> {
+    let turn = || take_turn(wrk, lane, contender, time, dir);
+    turn().or_else(|_| turn()).or_else(|_| turn())
+}
 
-fn measure(wrk: &Wrk, lane: &Lane, contender: &Contender<'_>, time: Duration) -> Result<Sample> {
-    let load = Load { address: contender.address, path: lane.path, headers: &contender.headers, pages: lane.pages };
+fn take_turn(wrk: &Wrk, lane: &Lane, contender: &Contender<'_>, time: Duration, dir: &Path) -> Result<Sample> {
+    let (address, path) = (contender.address, lane.path);
+    let scheme = match lane.over {
+        Over::Http2 => return h2load::run(&format!("https://{address}{path}"), contender.process, time, dir),
+        Over::Http2Plain => return h2load::run(&format!("http://{address}{path}"), contender.process, time, dir),
+        Over::Tls => "https",
+        Over::Plain => "http",
+    };
+    let load = Load { scheme, address, path, headers: &contender.headers, pages: lane.pages };
     wrk.run(&load, contender.process, time)
 }
 
 fn print(lane: &Lane, contenders: &[Contender<'_>]) {
     println!("\n## {}: {}\n", lane.name, lane.title);
-    let columns = ["", "requests/s", "CPU µs/request", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "MiB", "errors"];
+    let columns =
+        ["", "body", "requests/s", "CPU µs/request", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "MiB", "errors"];
     let mut table = Table::new(&columns);
     for contender in contenders {
-        table.row(std::iter::once(contender.name.to_owned()).chain(cells(&contender.samples)));
+        let front = [contender.name.to_owned(), contender.answer.clone()];
+        table.row(front.into_iter().chain(cells(&contender.samples)));
     }
     print!("{table}");
 }
@@ -176,6 +188,9 @@ pub(crate) fn cells(samples: &[Sample]) -> Vec<String> {
 }
 
 fn compare(lane: &Lane, contenders: &[Contender<'_>], report: &mut Report) {
+    for contender in contenders {
+        report.cpu(lane.name, contender.name, contender.samples.iter().map(|sample| sample.cpu_us));
+    }
     let samples = |name| contenders.iter().find(|contender| contender.name == name).map(|found| &found.samples[..]);
     let Some(ours) = samples("breadbox") else {
         // Without Breadbox the distance between the others is still worth a line.
@@ -184,19 +199,22 @@ fn compare(lane: &Lane, contenders: &[Contender<'_>], report: &mut Report) {
         }
         return;
     };
-    if let Some(nginx) = samples("nginx") {
-        let cpu = ratios(ours, nginx, |sample| sample.cpu_us);
-        let found = report.ratio(lane.name, "CPU per request", "breadbox / nginx", &cpu);
-        let limit = if lane.name == "hot" { 0.75 } else { 1.0 };
-        report.at_most(&format!("{}: CPU per request, × nginx", lane.name), limit, "", found);
-        report.ratio(lane.name, "requests/s", "breadbox / nginx", &ratios(ours, nginx, |sample| sample.rate));
-        report.ratio(lane.name, "p99", "breadbox / nginx", &ratios(ours, nginx, |sample| sample.p99_us));
-    }
-    if let Some(bare) = samples("bare") {
-        let cpu = ratios(ours, bare, |sample| sample.cpu_us);
-        let found = report.ratio(lane.name, "CPU per request", "breadbox / bare", &cpu);
-        if lane.name == "hot" {
-            report.at_most("hot: CPU per request, × bare responder", 1.15, "", found);
+    for (name, theirs) in contenders.iter().map(|contender| (contender.name, &contender.samples[..])) {
+        let limit = match name {
+            "breadbox" => continue,
+            "bare" => Some(1.15).filter(|_| lane.name == "hot"),
+            "pingora" => Some(1.10),
+            "nginx" if lane.name == "hot" => Some(0.75),
+            _ => Some(1.0).filter(|_| !lane.is_proxied()),
+        };
+        let cpu = ratios(ours, theirs, |sample| sample.cpu_us);
+        let found = report.ratio(lane.name, "CPU per request", &format!("breadbox / {name}"), &cpu);
+        if let Some(limit) = limit {
+            report.at_most(&format!("{}: CPU per request, × {name}", lane.name), limit, "", found);
+        }
+        if name == "nginx" {
+            report.ratio(lane.name, "requests/s", "breadbox / nginx", &ratios(ours, theirs, |sample| sample.rate));
+            report.ratio(lane.name, "p99", "breadbox / nginx", &ratios(ours, theirs, |sample| sample.p99_us));
         }
     }
 }

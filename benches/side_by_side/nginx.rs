@@ -1,6 +1,7 @@
 //! nginx with `proxy_cache`, set up by somebody who knows it: pages in memory, one worker, collapsed misses,
 //! refreshes in the background, keep-alive on both sides, and no log.
 
+use crate::certificate::Certificate;
 use crate::origin::{Behaviour, Origin};
 use crate::process::Running;
 use crate::server::{Server, free_address, wait_until_ready};
@@ -13,12 +14,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Starts it with everything it writes under `dir`.
-pub(crate) fn start(dir: &Path) -> Result<Server> {
+pub(crate) fn start(dir: &Path, certificate: &Certificate) -> Result<Server> {
     let dir = dir.join("nginx");
     fs::create_dir_all(dir.join("temp"))?;
     let (address, origin, log) = (free_address()?, Origin::start()?, dir.join("error.log"));
     let file = dir.join("nginx.conf");
-    fs::write(&file, config(&dir, address, origin.address())?)?;
+    let (tls, h2c) = (free_address()?, free_address()?);
+    fs::write(&file, config(&dir, [address, tls, h2c], origin.address(), certificate)?)?;
     let mut command = Command::new("nginx");
     command.arg("-e").arg(&log).arg("-p").arg(&dir).arg("-c").arg(&file).env("PATH", path());
     let mut process = Running::start(&command, Stdio::null())?;
@@ -26,6 +28,9 @@ pub(crate) fn start(dir: &Path) -> Result<Server> {
     Ok(Server {
         name: "nginx",
         address,
+        tls: Some(tls),
+        h2c: Some(h2c),
+        lacks: &[],
         origin,
         process,
         is_stale: |answer| matches!(answer.header("x-cache-status").as_deref(), Some("STALE" | "UPDATING")),
@@ -35,12 +40,6 @@ pub(crate) fn start(dir: &Path) -> Result<Server> {
     })
 }
 
-/// Its version, if it is installed.
-pub(crate) fn version() -> Option<String> {
-    let output = Command::new("nginx").arg("-v").env("PATH", path()).output().ok()?;
-    Some(String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("nginx version: ").to_owned())
-}
-
 /// Waits until a page that lives as short as nginx can have it is stale for sure.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(2100);
 
@@ -48,15 +47,21 @@ fn path() -> String {
     format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-fn config(dir: &Path, address: SocketAddr, origin: SocketAddr) -> Result<String> {
+fn config(
+    dir: &Path,
+    [address, tls, h2c]: [SocketAddr; 3],
+    origin: SocketAddr,
+    certificate: &Certificate,
+) -> Result<String> {
     // Workers of a root's nginx become somebody else, who could not write into our directory.
     let user = if fs::metadata("/proc/self")?.uid() == 0 { "user root;" } else { "" };
     let dir = dir.display();
+    let (chain, key) = (certificate.chain.display(), certificate.key.display());
     Ok(format!(
         r#"{user}
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 131072;
 error_log {dir}/error.log crit;
 pid {dir}/nginx.pid;
 events {{ worker_connections 8192; multi_accept on; accept_mutex off; }}
@@ -69,7 +74,7 @@ http {{
     keepalive_timeout 600s;
     keepalive_requests 1000000000;
     reset_timedout_connection on;
-    open_file_cache max=20000 inactive=600s;
+    open_file_cache max=120000 inactive=600s;
     open_file_cache_valid 600s;
     open_file_cache_min_uses 1;
     client_body_temp_path {dir}/temp/body;
@@ -77,10 +82,19 @@ http {{
     fastcgi_temp_path {dir}/temp/fastcgi;
     uwsgi_temp_path {dir}/temp/uwsgi;
     scgi_temp_path {dir}/temp/scgi;
-    proxy_cache_path {dir}/pages levels=1:2 keys_zone=pages:32m max_size=512m inactive=1d use_temp_path=off;
+    proxy_cache_path {dir}/pages levels=1:2 keys_zone=pages:64m max_size=4g inactive=1d use_temp_path=off;
     upstream origin {{ server {origin}; keepalive 128; keepalive_requests 1000000000; }}
     server {{
         listen {address} backlog=4096;
+        listen {tls} ssl http2 backlog=4096;
+        listen {h2c} http2 backlog=4096;
+        ssl_certificate {chain};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:tls:4m;
+        ssl_buffer_size 16k;
+        gzip_comp_level 1;
+        gzip_vary on;
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_set_header Host $http_host;
@@ -99,6 +113,8 @@ http {{
         location / {{ proxy_cache_valid 200 1h; proxy_pass http://origin; }}
         location /stale/ {{ proxy_cache_valid 200 1s; proxy_pass http://origin; }}
         location /fail/ {{ proxy_cache_valid 200 1s; proxy_pass http://origin; }}
+        location /gzip/ {{ gzip on; proxy_cache_valid 200 1h; proxy_pass http://origin; }}
+        location /nostore/ {{ proxy_ignore_headers Vary; proxy_cache_lock off; proxy_pass http://origin; }}
         location /off/ {{ proxy_cache off; proxy_pass http://origin; }}
     }}
 }}

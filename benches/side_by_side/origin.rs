@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 /// Bytes of a page in the area `small`.
 const SMALL: usize = 1024;
+/// Bytes of a page in the area `large`.
+const LARGE: usize = 256 * 1024;
 /// Bytes of a page everywhere else.
 const PAGE: usize = 16 * 1024;
 /// A request head larger than this closes the connection.
@@ -147,10 +149,16 @@ fn answer(path: &str, status: u16) -> Vec<u8> {
         let head = format!("HTTP/1.1 {status} Error\r\nDate: {date}\r\nContent-Length: 6\r\n\r\nfailed");
         return head.into_bytes();
     }
-    let body = page::html(path, if area_of(path) == "small" { SMALL } else { PAGE });
+    let size = match area_of(path) {
+        "small" => SMALL,
+        "large" => LARGE,
+        _ => PAGE,
+    };
+    let kept = if area_of(path) == "nostore" { "no-store" } else { "public, s-maxage=3600" };
+    let body = page::html(path, size);
     let mut answer = format!(
         "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
-         ETag: \"{:016x}\"\r\nCache-Control: public, s-maxage=3600\r\nVary: Accept-Encoding\r\n\
+         ETag: \"{:016x}\"\r\nCache-Control: {kept}\r\nVary: Accept-Encoding\r\n\
          X-Powered-By: Renderer\r\n\r\n",
         body.len(),
         xxhash_rust::xxh3::xxh3_64(&body)

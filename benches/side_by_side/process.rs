@@ -140,6 +140,17 @@ pub(crate) fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).chain([sbin]).any(|dir| dir.join(program).is_file())
 }
 
+/// What a program says of its version, in one line.
+pub(crate) fn version(program: &str) -> String {
+    let flag = if program == "nginx" || program == "haproxy" { "-v" } else { "-V" };
+    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    let Ok(output) = Command::new(program).arg(flag).env("PATH", path).stdin(Stdio::null()).output() else {
+        return String::new();
+    };
+    let said = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned()
+}
+
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {

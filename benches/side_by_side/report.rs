@@ -81,6 +81,8 @@ impl fmt::Display for Table {
 pub(crate) struct Report {
     ratios: Vec<[String; 4]>,
     floors: Vec<[String; 4]>,
+    /// CPU per request, by case and server.
+    cpu: Vec<(String, String, f64)>,
 }
 
 impl Report {
@@ -89,6 +91,13 @@ impl Report {
         let spread = Spread::of(values.iter().copied())?;
         self.ratios.push([case.to_owned(), measure.to_owned(), of.to_owned(), spread.to_string()]);
         Some(spread)
+    }
+
+    /// Notes what a request costs a server in a case.
+    pub(crate) fn cpu(&mut self, case: &str, server: &str, values: impl Iterator<Item = f64>) {
+        if let Some(spread) = Spread::of(values) {
+            self.cpu.push((case.to_owned(), server.to_owned(), spread.median));
+        }
     }
 
     /// Sets a figure beside the most it may be.
@@ -100,10 +109,45 @@ impl Report {
 
     /// Prints both tables.
     pub(crate) fn print(&self) {
+        self.print_cpu();
         println!("\n## Ratios: median (min–max) over the rounds\n");
         print_table(&["case", "measure", "of", "ratio"], &self.ratios);
         println!("\n## Floors of the design\n");
         print_table(&["what", "floor", "found", ""], &self.floors);
+    }
+}
+
+impl Report {
+    /// A row for each case, a column for each server; behind the figure what Breadbox costs beside it.
+    fn print_cpu(&self) {
+        let mut servers: Vec<&str> = Vec::new();
+        let mut cases: Vec<&str> = Vec::new();
+        for (case, server, _) in &self.cpu {
+            if !servers.contains(&server.as_str()) {
+                servers.push(server);
+            }
+            if !cases.contains(&case.as_str()) {
+                cases.push(case);
+            }
+        }
+        if cases.is_empty() {
+            return;
+        }
+        println!("\n## CPU µs per request, and Breadbox' as a share of it\n");
+        let of = |case: &str, server: &str| {
+            self.cpu.iter().find(|(c, s, _)| c == case && s == server).map(|(_, _, median)| *median)
+        };
+        let mut table = Table::new(&[&["case"], &servers[..]].concat());
+        for case in cases {
+            let ours = of(case, "breadbox");
+            let cell = |server: &&str| match (of(case, server), ours) {
+                (None, _) => "–".to_owned(),
+                (Some(theirs), Some(ours)) if *server != "breadbox" => format!("{theirs:.1} ({:.2})", ours / theirs),
+                (Some(figure), _) => format!("{figure:.1}"),
+            };
+            table.row(std::iter::once(case.to_owned()).chain(servers.iter().map(cell)));
+        }
+        print!("{table}");
     }
 }
 

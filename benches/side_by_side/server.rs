@@ -18,6 +18,12 @@ pub(crate) struct Server {
     pub(crate) name: &'static str,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it listens with TLS, HTTP/1.1 and HTTP/2, if it can.
+    pub(crate) tls: Option<SocketAddr>,
+    /// Where it takes HTTP/2 without TLS, if it can.
+    pub(crate) h2c: Option<SocketAddr>,
+    /// Cases it takes no part in, because it cannot or would not be used so.
+    pub(crate) lacks: &'static [&'static str],
     /// Behind it.
     pub(crate) origin: Origin,
     /// Its processes.

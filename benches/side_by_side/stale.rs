@@ -31,10 +31,10 @@ struct Found<'a> {
 }
 
 /// Runs the case.
-pub(crate) fn run(servers: &[Server], dir: &Path, pace: Pace, report: &mut Report) -> Result<()> {
+pub(crate) fn run(servers: &[&Server], dir: &Path, pace: Pace, report: &mut Report) -> Result<()> {
     let wrk = Wrk::new(dir)?;
     let mut found: Vec<Found<'_>> = Vec::new();
-    for server in servers {
+    for &server in servers {
         server.origin.behave("stale", Behaviour { status: 200, delay: Duration::ZERO });
         warm(server.address, [FRESH, FRESH, STALE])?;
         server.origin.forget_renders();
@@ -79,7 +79,7 @@ impl Found<'_> {
 }
 
 fn load<'a>(server: &Server, path: &'a str) -> Load<'a> {
-    Load { address: server.address, path, headers: &[], pages: Pages::One }
+    Load { scheme: "http", address: server.address, path, headers: &[], pages: Pages::One }
 }
 
 /// Asks for the stale page now and then, on a connection for each, until the round is over.

@@ -27,7 +27,7 @@ struct Found {
 }
 
 /// Runs the case.
-pub(crate) fn run(servers: &[Server], dir: &Path, pace: Pace, report: &mut Report) -> Result<()> {
+pub(crate) fn run(servers: &[&Server], dir: &Path, pace: Pace, report: &mut Report) -> Result<()> {
     let Some(any) = servers.first() else { return Ok(()) };
     servers.iter().for_each(|server| server.origin.behave("cold", Behaviour { status: 200, delay: RENDER }));
     let bytes = Connection::open(any.address)?.get("/hot/page", &[])?.bytes().to_vec();
@@ -39,7 +39,7 @@ pub(crate) fn run(servers: &[Server], dir: &Path, pace: Pace, report: &mut Repor
         for turn in 0..servers.len() {
             let n = (round + turn) % servers.len();
             let alone = last(&stampede(servers[n].origin.address(), &format!("/cold/direct-{round}"), 1)?);
-            found[n].round(&servers[n], round, alone)?;
+            found[n].round(servers[n], round, alone)?;
             direct.push(alone);
         }
     }
@@ -68,7 +68,7 @@ fn last(ends: &[Duration]) -> f64 {
     ends.last().map_or(f64::NAN, milliseconds)
 }
 
-fn print(servers: &[Server], found: &[Found], direct: &[f64], crowd: &[f64]) {
+fn print(servers: &[&Server], found: &[Found], direct: &[f64], crowd: &[f64]) {
     println!("\n## stampede: {CLIENTS} clients on one cold page that takes {} ms to render\n", RENDER.as_millis());
     let mut table = Table::new(&["", "renders", "first ms", "last ms", "last beyond a direct client, ms"]);
     for (server, found) in servers.iter().zip(found) {
@@ -84,7 +84,7 @@ fn text(series: &[f64]) -> String {
     Spread::of(series.iter().copied()).map_or_else(String::new, |spread| spread.to_string())
 }
 
-fn compare(servers: &[Server], found: &[Found], report: &mut Report) {
+fn compare(servers: &[&Server], found: &[Found], report: &mut Report) {
     let of = |name| servers.iter().position(|server| server.name == name).map(|n| &found[n]);
     let Some(ours) = of("breadbox") else { return };
     let most = ours.renders.iter().copied().fold(0.0, f64::max);

@@ -41,8 +41,22 @@ function request()
   return requests[at]
 end
 "#;
+/// Asks for pages that are all as likely, in an order that goes through every one of them.
+const UNIFORM: &str = r#"
+local pages, step = 100000, 61803
+local requests, at = {}, 0
+function init(args)
+  for n = 1, pages do requests[n] = wrk.format("GET", "/uniform/" .. n) end
+end
+function request()
+  at = (at + step) % pages
+  return requests[at + 1]
+end
+"#;
 /// Pages the Zipf script asks for: `/zipf/1` to this one.
 pub(crate) const ZIPF_PAGES: usize = 10_000;
+/// Pages the uniform script asks for: `/uniform/1` to this one.
+pub(crate) const UNIFORM_PAGES: usize = 100_000;
 
 /// What a run asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +65,8 @@ pub(crate) enum Pages {
     One,
     /// [`ZIPF_PAGES`] pages by Zipf's law.
     Zipf,
+    /// [`UNIFORM_PAGES`] pages, all as likely.
+    Uniform,
 }
 
 /// The figures of one run.
@@ -74,18 +90,34 @@ pub(crate) struct Sample {
     pub(crate) resident: f64,
 }
 
+impl Sample {
+    /// A turn in which nothing was answered; it counts nowhere.
+    pub(crate) const MISSING: Sample = Sample {
+        rate: f64::NAN,
+        cpu_us: f64::NAN,
+        p50_us: f64::NAN,
+        p99_us: f64::NAN,
+        p999_us: f64::NAN,
+        max_us: f64::NAN,
+        errors: 0.0,
+        resident: f64::NAN,
+    };
+}
+
 /// `wrk` with its scripts.
 pub(crate) struct Wrk {
     one: PathBuf,
     zipf: PathBuf,
+    uniform: PathBuf,
 }
 
 impl Wrk {
     /// Writes the scripts into `dir`.
     pub(crate) fn new(dir: &Path) -> Result<Wrk> {
-        let wrk = Wrk { one: dir.join("one.lua"), zipf: dir.join("zipf.lua") };
+        let wrk = Wrk { one: dir.join("one.lua"), zipf: dir.join("zipf.lua"), uniform: dir.join("uniform.lua") };
         std::fs::write(&wrk.one, DONE)?;
         std::fs::write(&wrk.zipf, format!("{ZIPF}{DONE}"))?;
+        std::fs::write(&wrk.uniform, format!("{UNIFORM}{DONE}"))?;
         Ok(wrk)
     }
 
@@ -114,11 +146,15 @@ impl Wrk {
         let mut command = Command::new("wrk");
         let seconds = time.as_secs().max(1);
         command.args(["-t1", "-c", CONNECTIONS, "-d", &format!("{seconds}s"), "--timeout", "10s", "-s"]);
-        command.arg(if load.pages == Pages::Zipf { &self.zipf } else { &self.one });
+        command.arg(match load.pages {
+            Pages::One => &self.one,
+            Pages::Zipf => &self.zipf,
+            Pages::Uniform => &self.uniform,
+        });
         for header in load.headers {
             command.args(["-H", header]);
         }
-        command.arg(format!("http://{address}{}", load.path));
+        command.arg(format!("{}://{address}{}", load.scheme, load.path));
         let output = command.stdin(Stdio::null()).output().context("cannot run wrk")?;
         let text = String::from_utf8_lossy(&output.stdout);
         let line = text.lines().find_map(|line| line.strip_prefix("figures "));
@@ -132,6 +168,8 @@ impl Wrk {
 
 /// What a run sends, and where.
 pub(crate) struct Load<'a> {
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
     /// The server's address in this lane.
     pub(crate) address: SocketAddr,
     /// The path, where it is one.

@@ -116,6 +116,9 @@ impl Server {
         listeners.become_those_of(&config, prepared);
         let (reloading, mut reloads) = Reloading::new();
         metrics.health().enter(Phase::Running);
+        if !config.warm.sitemaps.is_empty() {
+            tokio::spawn(front::warm_at_start(Arc::clone(&engine)));
+        }
         let admin = serve_admin(admin_socket, AdminApp::new(Arc::clone(&engine), reloading), Arc::clone(&metrics));
 
         let stopped_by = loop {

@@ -118,6 +118,7 @@ fn config(root: &At<'_>) -> Config {
         deploys: deploys::deploys(&keys),
         log: log::log(&keys.key("log")),
         tracking,
+        warm: paths::warm(&keys.key("warm")),
         error_page: pages::error_page(&keys.key("error_page")).unwrap_or_default(),
         crawlers: crawlers(&keys.key("crawlers")),
         long_polls: fallback::long_polls(&keys.key("long_polls")),

@@ -30,6 +30,7 @@ impl Config {
     pub fn fixed(&self, next: &Config) -> Vec<Fixed> {
         let pairs = [
             ("threads", self.threads.to_string(), next.threads.to_string()),
+            ("compression.threads", self.encoders.threads.to_string(), next.encoders.threads.to_string()),
             ("admin.address", self.admin.address.to_string(), next.admin.address.to_string()),
         ];
         let differs = pairs.into_iter().filter(|(_, running, wanted)| running != wanted);

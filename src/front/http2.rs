@@ -11,6 +11,7 @@ use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSessio
 use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,10 +77,11 @@ where
         match event {
             Event::Request(session) => {
                 let (app, stopping, open) = (Arc::clone(app), stopping.clone(), streams.enter());
-                tokio::spawn(async move {
+                begin(async move {
                     app.process_new_http(ServerSession::new_http2(*session), &stopping).await;
                     drop(open);
-                });
+                })
+                .await;
             }
             Event::Malformed => {
                 malformed += 1;
@@ -109,6 +111,19 @@ where
             }
             Event::Ended => return,
         }
+    }
+}
+
+/// Does at once what can be done without waiting, and the rest beside the other streams: a page that is there is
+/// answered without a task of its own. What panics ends its own stream, as it would in a task.
+async fn begin(request: impl Future<Output = ()> + Send + 'static) {
+    let mut request = Box::pin(request);
+    let first = std::future::poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| request.as_mut().poll(cx)));
+        Poll::Ready(polled.unwrap_or(Poll::Ready(())))
+    });
+    if first.await.is_pending() {
+        tokio::spawn(request);
     }
 }
 

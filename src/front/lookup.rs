@@ -2,8 +2,10 @@
 
 mod explain;
 mod visitor;
+mod warm;
 
 pub(crate) use explain::explain;
+pub(super) use warm::{Warmed, warm};
 
 use super::handler::{Ctx, Forward};
 use super::head_update::ForwardedHead;
@@ -177,18 +179,24 @@ impl<'a> Lookup<'a> {
     }
 
     fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
-        let mut request = render_request::build(&self.setup.config, self.wanted, &self.headers);
+        let mut order = self.order_of(seen);
         if self.route.cache == CacheMode::Headers {
-            request.set_id(&ctx.id);
+            order.request.set_id(&ctx.id);
         }
+        order.asker.sent_cookie = ctx.sent_cookie;
+        order
+    }
+
+    /// What a render for this request is to do, whoever asks.
+    fn order_of(&self, seen: &Seen) -> Order {
         Order {
             setup: Arc::clone(&self.setup),
             route: self.wanted.route,
             origin: self.wanted.origin,
             key: seen.flight.clone(),
-            request,
+            request: render_request::build(&self.setup.config, self.wanted, &self.headers),
             asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
-            asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: ctx.sent_cookie },
+            asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: false },
             prior: seen.page.clone(),
         }
     }

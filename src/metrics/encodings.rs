@@ -1,7 +1,7 @@
 //! Codings made of pages, what they saved, what they cost, and how many wait; pages that clients wanted
 //! without their coding. All of it is off the path of hits, so plain counters do.
 
-use super::{counter, gauge};
+use super::{Metrics, counter, gauge};
 use crate::config::Codec;
 use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use std::time::Duration;
@@ -29,6 +29,28 @@ impl EncodingResult {
             EncodingResult::Larger => 1,
             EncodingResult::Failed => 2,
         }
+    }
+}
+
+impl Metrics {
+    /// Counts a page that was compressed, and how long that took.
+    pub fn encoded(&self, codec: Codec, result: EncodingResult, took: Duration) {
+        self.encodings.encoded(codec, result, took);
+    }
+
+    /// So many pages wait to be compressed.
+    pub fn encodings_waiting(&self, pages: usize) {
+        self.encodings.waiting(pages);
+    }
+
+    /// Counts a page that is not compressed because too many wait.
+    pub fn encoding_dropped(&self) {
+        self.encodings.dropped();
+    }
+
+    /// Counts an answer that was made from a coding because the page was wanted without.
+    pub fn unpacked(&self, took: Duration) {
+        self.encodings.unpacked(took);
     }
 }
 

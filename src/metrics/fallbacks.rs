@@ -1,6 +1,6 @@
 //! Fallback pages by route, and the long polls by which they wait.
 
-use super::{Held, Names, counter, gauge};
+use super::{Held, Metrics, Names, counter, gauge};
 use crate::config::RouteId;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use std::time::Duration;
@@ -137,6 +137,33 @@ impl Fallbacks {
 
     pub(super) fn poll_refused(&self, limit: &'static str) {
         self.refused.with_label_values(&[limit]).inc();
+    }
+}
+
+impl Metrics {
+    /// Counts a fallback page that was shown.
+    pub fn fallback_shown(&self, route: RouteId) {
+        self.fallbacks.shown(route);
+    }
+
+    /// Counts a fallback page that gave way to something else, that long after it was first shown.
+    pub fn fallback_gave_way(&self, route: RouteId, after: Duration) {
+        self.fallbacks.gave_way(route, after);
+    }
+
+    /// One more open long poll, for as long as the value is kept.
+    pub fn poll_opens(&self) -> Held {
+        self.fallbacks.poll_opens()
+    }
+
+    /// Counts a long poll that ended.
+    pub fn poll_ended(&self, end: PollEnd) {
+        self.fallbacks.poll_ended(end);
+    }
+
+    /// Counts a long poll that was over a bound: `token`, `client` or `total`.
+    pub fn poll_refused(&self, limit: &'static str) {
+        self.fallbacks.poll_refused(limit);
     }
 }
 

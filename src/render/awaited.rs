@@ -82,10 +82,11 @@ impl Awaited {
         self.shown.lock().add(nonce);
     }
 
-    /// The render with this number, if it runs and nobody has been told anything yet.
+    /// The render with this number, if it has nothing to tell yet. One that has may be about to leave, and whoever
+    /// waited for it must not be made to wait for another.
     pub(crate) fn running(&self, id: u64) -> Option<Arc<Flight>> {
         let flight = self.flights.lock().get(&id)?.upgrade()?;
-        (!flight.is_over()).then_some(flight)
+        (!flight.is_answered()).then_some(flight)
     }
 
     /// The page that was shown with this number has given way. Says so once.
@@ -189,11 +190,11 @@ mod tests {
     fn each_bound_holds_and_a_poll_that_ends_makes_room() {
         let awaited = Awaited::new(None);
         let limits = limits(1, 2, 3);
-        let one = awaited.open(&limits, 1, client("192.0.2.1")).ok().expect("room");
+        let one = awaited.open(&limits, 1, client("192.0.2.1")).expect("room");
         assert_eq!(awaited.open(&limits, 1, client("192.0.2.2")).err(), Some(Full::Token));
-        let _two = awaited.open(&limits, 2, client("192.0.2.1")).ok().expect("room");
+        let _two = awaited.open(&limits, 2, client("192.0.2.1")).expect("room");
         assert_eq!(awaited.open(&limits, 3, client("::ffff:192.0.2.1")).err(), Some(Full::Client));
-        let _three = awaited.open(&limits, 3, client("192.0.2.2")).ok().expect("room");
+        let _three = awaited.open(&limits, 3, client("192.0.2.2")).expect("room");
         assert_eq!(awaited.open(&limits, 4, client("192.0.2.3")).err(), Some(Full::Total));
         drop(one);
         assert_eq!(awaited.polls.lock().total, 2);
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_render_that_has_ended_or_is_nobodys_any_more_does_not_run() {
+    fn a_render_that_has_something_to_tell_or_is_nobodys_any_more_does_not_run() {
         let awaited = Awaited::new(None);
         let key = Key::of(KeyUri { scheme: Scheme::Http, host: "a.test", path: "/", query: None });
         let (one, other) = (Flight::new(key.clone(), PurgeSeq(0)), Flight::new(key, PurgeSeq(0)));

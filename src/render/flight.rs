@@ -364,6 +364,10 @@ impl State {
         }
     }
 
+    fn is_answered(&self) -> bool {
+        self.answer.is_some() || self.end.is_some()
+    }
+
     fn is_for_starter_only(&self) -> bool {
         let Some(Answer::Head(head)) = &self.answer else { return false };
         matches!(head.kind, HeadKind::Private)

@@ -78,6 +78,7 @@ fn a_visitor_is_shown_a_page_at_once_and_gets_the_real_one_when_it_is_rendered()
     gate.open();
     let over = poll_connection.response().expect("an answer");
     assert_eq!((over.status, over.text().trim()), (200, "{\"state\":\"answered\"}"));
+    assert!(shell.header("x-request-id").is_some() && over.header("x-request-id").is_some());
     assert_eq!((over.header("cache-control"), over.header("set-cookie")), (Some("no-store"), None));
 
     let page = client.ask(&visit("/products/4711").header("Cookie", &cookie(&shell)));

@@ -1,4 +1,4 @@
-//! What the store takes, and who keeps a place in it.
+//! What the store takes, and who keeps a place in it. The pages would be next to nothing if they were compressed.
 
 use super::harness::{Answer, Ask, Breadbox, Config, Origin, crowd};
 
@@ -13,7 +13,7 @@ fn the_store_stays_within_its_memory() {
         let filler = format!("{:>64}", x.seen.target).repeat(PAGE / 64);
         x.answer(&Answer::html(filler))
     });
-    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]).store("memory: 64MiB"));
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h", "compression: off"]).store("memory: 64MiB"));
     let each = 300 * MIB as usize / PAGE / 4;
     crowd(proxy.addr(), 4, |c, client| {
         for n in 0..each {
@@ -39,7 +39,7 @@ fn hosts_nobody_asks_for_twice_push_nothing_out() {
         let body = format!("{:>64}", x.seen.target).repeat(128);
         x.answer(&Answer::html(body))
     });
-    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]).store("memory: 64MiB"));
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h", "compression: off"]).store("memory: 64MiB"));
     let real = |i: usize| Ask::get(&format!("/page/{i}")).header("Host", "shop.test");
     let mut visitor = proxy.client();
     for _ in 0..3 {

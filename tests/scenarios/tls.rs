@@ -235,6 +235,28 @@ fn a_connection_that_ends_is_said_to_end() {
 }
 
 #[test]
+fn a_renewed_certificate_is_shown_after_a_reload_and_a_bad_one_is_not() {
+    // New handshakes get it, connections that are open go on; files that do not match change nothing.
+    let (origin, old, new) = (Origin::start(), Identity::localhost(), Identity::localhost());
+    let config = Config::isr(&origin, &[]).admin("token: t");
+    let reloaded = config.clone().listener("tls: { certificate: site.crt, key: site.key }");
+    let proxy = secured(config, &old);
+    let trust = Trust::new(&[&old.pem, &new.pem], HTTP1);
+    let shows = |identity| trust.connect(proxy.addr(), "localhost").expect("a handshake").shows(identity);
+    let mut open = client(&proxy, &trust, "localhost");
+    assert_eq!(open.get("/p").status, 200);
+    proxy.expect_error("the configuration was refused");
+    proxy.write("site.key", new.key.clone());
+    let refused = proxy.reload(reloaded.clone());
+    assert!((400..500).contains(&refused.status) && refused.text().contains("is not the certificate's"), "{refused:?}");
+    assert!(shows(&old));
+    proxy.write("site.crt", new.pem.clone());
+    assert_eq!(proxy.reload(reloaded).status, 200);
+    assert!(shows(&new));
+    assert!(open.get("/p").is_hit());
+}
+
+#[test]
 fn files_that_will_not_do_are_named_with_their_line() {
     // `check` reads every file and compares key and certificate, so that no client has to find out.
     let (identity, other) = (Identity::localhost(), Identity::of(&["localhost"]));

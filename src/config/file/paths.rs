@@ -5,7 +5,7 @@ use super::cursor::{At, DAY, Keys, Shape};
 use super::mistake::Wrong;
 use super::patterns::Pattern;
 use super::schema;
-use crate::config::{Paths, Scheme, Sitemap, SitemapSource};
+use crate::config::{Paths, Scheme, Sitemap, SitemapSource, Warm};
 use crate::uri::PathSet;
 use crate::uri::path::normal_path;
 use http::Uri;
@@ -64,6 +64,16 @@ fn of_sitemap(keys: &Keys<'_>, max_paths: usize) -> Option<Paths> {
     let source = sitemap(&keys.key("sitemap"))?;
     let refresh = keys.key("refresh").duration(REFRESH, Duration::from_secs(1)..=DAY);
     Some(Paths::Sitemap(Sitemap { source, refresh, max_paths }))
+}
+
+/// `warm`: what is rendered before anybody asks for it.
+pub(super) fn warm(at: &At<'_>) -> Warm {
+    let keys = at.section(&schema::WARM);
+    Warm {
+        sitemaps: keys.key("sitemap").items().iter().filter_map(sitemap).collect(),
+        concurrency: keys.key("concurrency").positive(8, 1024),
+        max_paths: keys.key("max_paths").count(MAX_PATHS, 1..=50_000_000),
+    }
 }
 
 /// Where a sitemap is: a URL or a path, both of the origin, or a file.

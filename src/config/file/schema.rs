@@ -37,8 +37,9 @@ pub(super) const FILE: Section = Section {
         "log",
         "error_page",
         "compression",
+        "warm",
     ],
-    later: &["warm"],
+    later: &[],
 };
 
 pub(super) const LOG: Section =
@@ -136,7 +137,7 @@ pub(super) const ROUTE: Section = Section {
         "error_page",
         "compression",
     ],
-    later: &["warm"],
+    later: &[],
 };
 
 pub(super) const REVALIDATE: Section = Section { path: "routes[].revalidate", keys: &["from", "default"], later: &[] };
@@ -164,12 +165,15 @@ pub(super) const LONG_POLLS: Section =
 pub(super) const INVALIDATE: Section =
     Section { path: "routes[].invalidate[]", keys: &["path", "tag", "host", "mode"], later: &[] };
 
+pub(super) const WARM: Section = Section { path: "warm", keys: &["sitemap", "concurrency", "max_paths"], later: &[] };
+
 /// As above: a route has no list by default.
 pub(super) const PATHS: Section =
     Section { path: "routes[].paths", keys: &["file", "sitemap", "refresh", "max_paths", "unknown"], later: &[] };
 
-const ALL: [&Section; 22] = [
+const ALL: [&Section; 23] = [
     &FILE,
+    &WARM,
     &LOG,
     &LISTENER,
     &LIMITS,

@@ -4,9 +4,10 @@
 use crate::config::{Fallback, Scheme};
 use crate::front::handler::Ctx;
 use crate::front::respond;
+use crate::policy::Key;
 use crate::policy::fallback::cookie;
 use crate::policy::fallback::token::{GRACE, Token, Use};
-use crate::policy::{Key, cache_status};
+use crate::policy::request_id::REQUEST_ID;
 use crate::render::{Awaited, Flight};
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
@@ -64,7 +65,7 @@ pub(in crate::front) async fn send(
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     // Whether the render was its own or another's: what it got is this page.
     ctx.outcome.collapsed = false;
-    let status = cache_status::member(&ctx.outcome, ctx.now_at_edge());
-    head.append_header(HeaderName::from_static("cache-status"), status)?;
+    head.append_header(HeaderName::from_static("cache-status"), respond::cache_status_value(&ctx.outcome, ctx))?;
+    head.insert_header(REQUEST_ID, ctx.id.header_value())?;
     respond::send(session, ctx, head, body, false).await
 }

@@ -11,6 +11,7 @@ use crate::policy::admission::Own;
 use crate::policy::fallback::token::{Refused, Token};
 use crate::policy::forwarded;
 use crate::policy::outcome::Served;
+use crate::policy::request_id::REQUEST_ID;
 use crate::render::{Awaited, Full};
 use crate::uri::path::OWN;
 use bytes::Bytes;
@@ -33,13 +34,16 @@ pub(in crate::front) async fn answer(
     own: &Own,
 ) -> pingora::Result<bool> {
     ctx.outcome.served = Served::Own;
+    if has_body(&session.req_header().headers) {
+        // It is not read, and must not be taken for the next request.
+        session.set_keepalive(None);
+        return say(session, ctx, StatusCode::BAD_REQUEST, "body").await;
+    }
     let token = own.path.strip_prefix(OWN).and_then(|rest| rest.strip_prefix("/wait/"));
     let Some(token) = token.filter(|_| is_from_here(&session.req_header().headers)) else {
         return say(session, ctx, StatusCode::NOT_FOUND, "unknown").await;
     };
     if session.req_header().method != Method::GET {
-        // What else it may have sent is not read.
-        session.set_keepalive(None);
         return say(session, ctx, StatusCode::METHOD_NOT_ALLOWED, "method").await;
     }
     let awaited = &proxy.engine.awaited;
@@ -90,6 +94,11 @@ async fn wait(awaited: &Awaited, token: &Token, session: &mut Session, ctx: &Ctx
     }
 }
 
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0");
+    length || headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 /// Another site has no business here, even if it learned a token. Browsers that do not say are believed.
 fn is_from_here(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site").map(|value| value.as_bytes());
@@ -98,11 +107,12 @@ fn is_from_here(headers: &HeaderMap) -> bool {
 
 async fn say(session: &mut Session, ctx: &mut Ctx, status: StatusCode, state: &'static str) -> pingora::Result<bool> {
     let body = format!("{{\"state\":\"{state}\"}}\n");
-    let mut head = ResponseHeader::build(status, Some(6))?;
+    let mut head = ResponseHeader::build(status, Some(8))?;
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
     head.insert_header("x-robots-tag", "noindex")?;
+    head.insert_header(REQUEST_ID, ctx.id.header_value())?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     if status == StatusCode::TOO_MANY_REQUESTS {
         head.insert_header(header::RETRY_AFTER, RETRY_AFTER.as_secs())?;

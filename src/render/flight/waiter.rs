@@ -120,14 +120,14 @@ impl Waiter {
 }
 
 impl Flight {
-    /// Whether the render is over, however it ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.state.lock().end.is_some()
+    /// Whether there is something to tell: an answer, or that there is none.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.state.lock().is_answered()
     }
 
-    /// Waits, as nobody, until there is something to tell: an answer, or that there is none.
+    /// Waits, as nobody, until there is something to tell.
     pub(crate) async fn answered(&self) {
-        self.wait(|state| (state.answer.is_some() || state.end.is_some()).then_some(())).await;
+        self.wait(|state| state.is_answered().then_some(())).await;
     }
 }
 

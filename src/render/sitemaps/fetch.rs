@@ -51,6 +51,16 @@ impl SiteFetch {
         SiteFetch { setup: Arc::clone(setup), origin, scheme, host: host.into(), file }
     }
 
+    /// The host that is asked for where a location does not say.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The scheme that visitors use.
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
     fn question(&self, location: &str) -> Result<Question, String> {
         let location = location.split('#').next().unwrap_or_default();
         let Ok(Target::Resource(resource)) = Target::parse(location.as_bytes()) else {
