@@ -15,6 +15,7 @@ mod head_update;
 mod http2;
 mod listen;
 mod lookup;
+mod not_found;
 mod purge;
 mod receive;
 mod respond;

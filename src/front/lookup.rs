@@ -1,6 +1,7 @@
 //! A request that may be answered from a page: look it up, ask policy, carry the verdict out.
 
 mod explain;
+mod order;
 mod visitor;
 mod warm;
 
@@ -18,9 +19,9 @@ use crate::policy::fallback::Audience;
 use crate::policy::freshness::Demand;
 use crate::policy::lookup::{self, BypassDetail, ClientWish, KeyState, Meanwhile, Otherwise, Refresh, Verdict};
 use crate::policy::outcome::{Forwarded, Served};
-use crate::policy::{Key, Page, Standing, Timestamp, freshness, render_request, vary};
+use crate::policy::{Key, Page, Standing, Timestamp, freshness, vary};
 use crate::render::backoff::retry_after;
-use crate::render::{Asker, Engine, Failure, Head, HeadKind, Order, Setup, Told, Waiter};
+use crate::render::{Engine, Failure, Head, HeadKind, Setup, Told, Waiter};
 use crate::store::Found;
 use http::{HeaderMap, StatusCode, header};
 use pingora::proxy::Session;
@@ -176,29 +177,6 @@ impl<'a> Lookup<'a> {
             Demand::Forward => ClientWish::Unstored,
         };
         (wish, directives.only_if_cached)
-    }
-
-    fn order(&self, seen: &Seen, ctx: &Ctx) -> Order {
-        let mut order = self.order_of(seen);
-        if self.route.cache == CacheMode::Headers {
-            order.request.set_id(&ctx.id);
-        }
-        order.asker.sent_cookie = ctx.sent_cookie;
-        order
-    }
-
-    /// What a render for this request is to do, whoever asks.
-    fn order_of(&self, seen: &Seen) -> Order {
-        Order {
-            setup: Arc::clone(&self.setup),
-            route: self.wanted.route,
-            origin: self.wanted.origin,
-            key: seen.flight.clone(),
-            request: render_request::build(&self.setup.config, self.wanted, &self.headers),
-            asked_with: if self.route.cache == CacheMode::Headers { self.headers.clone() } else { HeaderMap::new() },
-            asker: Asker { authorized: self.headers.contains_key(header::AUTHORIZATION), sent_cookie: false },
-            prior: seen.page.clone(),
-        }
     }
 
     fn join_or_start(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) -> Option<Waiter> {
