@@ -16,7 +16,7 @@ BACKENDS := target/backends
 BACKEND  ?= django next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench setup-browser setup-backends demo run build test check format lint docs benches bench backends prometheus docker
+.PHONY: help setup setup-bench setup-browser setup-backends demo run build test check format lint docs benches bench backends prometheus handover docker
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -96,6 +96,11 @@ prometheus: setup ## Check the Prometheus files, against a real Prometheus that 
 	@tests/install prometheus promtool python3 -- prometheus python3
 	$(CARGO) build --locked
 	tests/prometheus/run.py target/debug/breadbox
+
+handover: setup ## Reload and upgrade twenty times under wrk and h2load; no request may fail
+	@tests/install wrk h2load curl python3 -- wrk nghttp2-client curl python3
+	$(CARGO) build --locked
+	tests/handover/run.py target/debug/breadbox
 
 docker: ## The container image, IMAGE (default breadbox)
 	docker build --tag $(IMAGE) .

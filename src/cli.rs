@@ -94,6 +94,7 @@ mod tests {
             "breadbox bake",
             "breadbox run --config a.yaml --origin http://127.0.0.1:3000",
             "breadbox run --listen 127.0.0.1:8080",
+            "breadbox run --origin http://127.0.0.1:3000 --watch",
             "breadbox run --origin 127.0.0.1:3000",
             "breadbox run --origin http://127.0.0.1:3000/shop",
             "breadbox run --origin http://127.0.0.1:3000 --listen 8080",
@@ -115,6 +116,8 @@ mod tests {
         for line in [
             "breadbox run",
             "breadbox run --config shop.yaml",
+            "breadbox run --watch --config shop.yaml",
+            "breadbox run --upgrade",
             "breadbox run --origin http://127.0.0.1:3000",
             "breadbox run --origin https://shop.example.com --listen [::]:8080",
             "breadbox check",

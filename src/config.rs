@@ -51,6 +51,9 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// How long requests in flight may take after SIGTERM. Default 30 s.
     pub shutdown_timeout: Duration,
+    /// The socket where a running process waits for its successor; `None`: one that is named after the admin
+    /// listener, in a folder of the user's own.
+    pub upgrade_sock: Option<PathBuf>,
     /// Peers whose forwarding headers are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// The hosts served, normalised (DESIGN §2.1); `None` serves any.
@@ -83,6 +86,8 @@ pub struct Config {
     pub long_polls: LongPolls,
     /// The routes, in the order of the file. [`RouteId`] is an index into this list.
     pub routes: Vec<Arc<Route>>,
+    /// Every path in the file, as the file means it: what changes with a file at one of them.
+    pub files: Vec<PathBuf>,
     /// What is legal but probably not meant; logged at start and shown by `check`.
     pub warnings: Vec<String>,
 }

@@ -61,6 +61,7 @@ mod scenarios {
     mod ttl;
     mod uncacheable;
     mod unsafe_methods;
+    mod upgrade;
     mod vary;
     mod warm;
     mod write_through;

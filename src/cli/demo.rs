@@ -7,7 +7,7 @@ mod origin;
 mod pages;
 mod shop;
 
-use super::server::Source;
+use super::server::{Options, Source};
 use crate::config::Config;
 use crate::render::Notices;
 use anyhow::Context;
@@ -40,7 +40,7 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<()> {
     let config = config(args, shop)?;
     std::io::stdout().write_all(what_to_try(args).as_bytes())?;
     let notices = Notices::new(config.routes.len());
-    super::run::serve(config, notices, Source::BuiltIn)
+    super::run::serve(config, notices, Source::BuiltIn, Options::default())
 }
 
 fn config(args: &Args, shop: SocketAddr) -> anyhow::Result<Config> {

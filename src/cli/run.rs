@@ -1,6 +1,6 @@
 //! `breadbox run`: finds the configuration that the arguments name and serves it.
 
-use super::server::{Reloader, Server, Source};
+use super::server::{Options, Reloader, Server, Source};
 use crate::config::Config;
 use crate::render::Notices;
 use crate::telemetry;
@@ -24,6 +24,8 @@ pub struct Args {
     /// Where to listen, together with --origin.
     #[arg(long, value_name = "ADDR", requires = "origin")]
     listen: Option<SocketAddr>,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Serves until it is told to stop. Fails where the configuration is wrong or an address cannot be used.
@@ -32,7 +34,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let routes = config.routes.len();
     let notices = if args.origin.is_some() { Notices::plain(routes) } else { Notices::new(routes) };
     let source = if args.origin.is_some() { Source::BuiltIn } else { Source::File(args.config) };
-    serve(config, notices, source)
+    serve(config, notices, source, args.options)
 }
 
 fn config(args: &Args) -> anyhow::Result<Config> {
@@ -78,9 +80,9 @@ fn origin_url(text: &str) -> Result<String, String> {
 }
 
 /// Serves `config` until it is told to stop.
-pub(super) fn serve(config: Config, notices: Notices, source: Source) -> anyhow::Result<()> {
+pub(super) fn serve(config: Config, notices: Notices, source: Source, options: Options) -> anyhow::Result<()> {
     let telemetry = telemetry::start(&config.log)?;
-    Ok(Server::new(config, notices, Reloader { source, telemetry }).run()?)
+    Ok(Server::new(config, notices, Reloader { source, telemetry }, options).run()?)
 }
 
 #[cfg(test)]

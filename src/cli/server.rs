@@ -4,6 +4,9 @@
 mod listeners;
 mod reload;
 mod signals;
+mod systemd;
+mod upgrade;
+mod watch;
 
 use crate::admin::AdminApp;
 use crate::admin::reload::Reloading;
@@ -22,11 +25,13 @@ use listeners::Listeners;
 use signals::{Signals, Wish};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use upgrade::{Inherited, Program, Sockets, Successors};
 
 /// What a client of the admin listener may do.
 const ADMIN_LIMITS: Limits = Limits {
@@ -56,6 +61,28 @@ pub(crate) enum ServerError {
     /// The routes contradict each other.
     #[error(transparent)]
     Routes(#[from] crate::policy::route::RouteError),
+    /// Files cannot be watched.
+    #[error("cannot watch the configuration: {0}; start without --watch, or raise fs.inotify.max_user_watches")]
+    Watch(#[from] notify::Error),
+    /// There is no place where a running process waits for its successor.
+    #[error("there is no socket to take over by; write upgrade_sock, or an admin.address with a port")]
+    NoUpgradeSocket,
+    /// The running process does not hand over.
+    #[error(
+        "cannot take over from the Breadbox that is running ({path}): {error}; where none runs, start without --upgrade"
+    )]
+    TakeOver {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+    /// The running process stopped, or another successor was first.
+    #[error("the Breadbox that was running did not let go: {error}")]
+    NotLetGo {
+        /// What went wrong.
+        error: std::io::Error,
+    },
     /// Another process has the directory of the disk tier.
     #[error(transparent)]
     Locked(#[from] crate::store::Locked),
@@ -64,17 +91,35 @@ pub(crate) enum ServerError {
     System(#[from] std::io::Error),
 }
 
+/// How a process starts to serve, and goes on.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// Reload when the configuration, or a file that it names, has changed.
+    #[arg(long, conflicts_with = "origin")]
+    watch: bool,
+    /// Take over from the Breadbox that is running, which finishes what it has; not one connection is refused.
+    #[arg(long)]
+    upgrade: bool,
+}
+
 /// A configuration, ready to be served.
 pub(crate) struct Server {
     config: Arc<Config>,
     notices: Notices,
     reloader: Reloader,
+    options: Options,
+}
+
+/// Why a process stops.
+enum End {
+    Signal(&'static str),
+    HandedOver,
 }
 
 impl Server {
     /// Serves this configuration.
-    pub(crate) fn new(config: Config, notices: Notices, reloader: Reloader) -> Self {
-        Server { config: Arc::new(config), notices, reloader }
+    pub(crate) fn new(config: Config, notices: Notices, reloader: Reloader, options: Options) -> Self {
+        Server { config: Arc::new(config), notices, reloader, options }
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
@@ -98,21 +143,30 @@ impl Server {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        let prepared = listeners::prepare(&config, &[])?;
-        let admin_socket = bind(config.admin.address)?;
+        let program = Program::of_this_process();
+        let mut inherited = if self.options.upgrade { Some(Inherited::of_running(&config)?) } else { None };
+        let sockets = Sockets::default();
+        let prepared = listeners::prepare(&config, &[], inherited.as_mut(), &sockets)?;
+        let admin_socket = admin_socket(&config, inherited.as_mut(), &sockets)?;
         let metrics = Arc::new(Metrics::new(&config));
         let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
-        let engine = Engine::open(setup, OnLock::Refuse)?;
+        // The process that is taken over from keeps its disk until it has finished.
+        let engine = Engine::open(setup, if self.options.upgrade { OnLock::Wait } else { OnLock::Refuse })?;
         observe(&engine, &metrics);
         metrics.observe_log(self.reloader.telemetry.dropped());
-        tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
-        tokio::spawn(refresh_purged(Arc::clone(&engine)));
-        tokio::spawn(fetch_assets(Arc::clone(&engine)));
+        let mut watch = self.reloader.watch(&config, self.options.watch)?;
+        let mut listeners = Listeners::new(&engine, &sockets);
         let (tell, lists) = oneshot::channel();
         tokio::spawn(keep_lists(Arc::clone(&engine), tell));
         // Nobody is let through because a file has not been read yet; one that takes long is waited for no longer.
         let _ = tokio::time::timeout(FOR_LISTS, lists).await;
-        let mut listeners = Listeners::new(&engine);
+        if let Some(inherited) = inherited {
+            let taking = tokio::task::spawn_blocking(move || inherited.take_over());
+            taking.await.map_err(std::io::Error::other)??;
+        }
+        tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
+        tokio::spawn(refresh_purged(Arc::clone(&engine)));
+        tokio::spawn(fetch_assets(Arc::clone(&engine)));
         listeners.become_those_of(&config, prepared);
         let (reloading, mut reloads) = Reloading::new();
         metrics.health().enter(Phase::Running);
@@ -120,24 +174,49 @@ impl Server {
             tokio::spawn(front::warm_at_start(Arc::clone(&engine)));
         }
         let admin = serve_admin(admin_socket, AdminApp::new(Arc::clone(&engine), reloading), Arc::clone(&metrics));
+        let mut successors = Successors::expect(&config, &sockets, self.options.upgrade);
+        systemd::ready();
 
-        let stopped_by = loop {
+        let end = loop {
             tokio::select! {
                 wish = signals.next() => match wish {
-                    Wish::Stop(name) => break name,
+                    Wish::Stop(name) => break End::Signal(name),
                     // What became of it is in the log.
                     Wish::Reload => drop(self.reloader.reload(&engine, &mut listeners).await),
+                    Wish::Upgrade if successors.can_come() => program.start(),
+                    Wish::Upgrade => {
+                        tracing::warn!("SIGQUIT: there is no socket for a successor; write upgrade_sock");
+                        continue;
+                    }
                 },
                 Some(answer) = reloads.recv() => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.reloader.reload(&engine, &mut listeners).await);
                 }
+                Some(()) = watch.changed() => drop(self.reloader.reload(&engine, &mut listeners).await),
+                Some(successor) = successors.next() => match successor.go() {
+                    Ok(()) => break End::HandedOver,
+                    Err(error) => tracing::warn!(%error, "a successor has gone; this process goes on"),
+                },
             }
+            watch.follow(&self.reloader.source, &engine.setup().config);
         };
-        drop(reloads);
+        drop((reloads, watch));
         let connections = Arc::clone(listeners.connections());
-        tracing::info!(signal = stopped_by, open = connections.open(), "stopping");
+        match end {
+            End::Signal(name) => {
+                systemd::stopping();
+                tracing::info!(signal = name, open = connections.open(), "stopping");
+            }
+            End::HandedOver => {
+                // From here on the successor answers who asks.
+                admin.abort();
+                tracing::info!(open = connections.open(), "a successor has taken over; stopping");
+            }
+        }
         metrics.health().enter(Phase::Stopping);
+        sockets.clear();
+        drop(successors);
         engine.close_polls();
         listeners.stop().await;
         finish(&connections, engine.setup().config.shutdown_timeout, &mut signals).await;
@@ -149,6 +228,21 @@ impl Server {
     }
 }
 
+/// The admin listener's socket: that of the process that is taken over from, if there is one and it has the address.
+fn admin_socket(
+    config: &Config,
+    inherited: Option<&mut Inherited>,
+    sockets: &Sockets,
+) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let address = config.admin.address;
+    let socket = match inherited.and_then(|inherited| inherited.take_admin(address)) {
+        Some(socket) => socket,
+        None => bind(address)?,
+    };
+    let bound = socket.local_addr()?;
+    Ok((sockets.keep(upgrade::ADMIN, socket)?, bound))
+}
+
 /// Serves the admin listener until the task is aborted.
 fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> JoinHandle<()> {
     announce("admin", address);
@@ -156,7 +250,7 @@ fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp, metr
     let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(ADMIN_LIMITS) });
     tokio::spawn(async move {
         // It answers to the end, so that whoever watches can see it.
-        let (_never, stopping) = watch::channel(false);
+        let (_never, stopping) = tokio::sync::watch::channel(false);
         let serve_stopping = stopping.clone();
         front::accept(socket, stopping, move |tcp, peer| {
             let (app, door, metrics) = (Arc::clone(&app), Arc::clone(&door), Arc::clone(&metrics));
@@ -180,8 +274,9 @@ async fn finish(connections: &Connections, timeout: Duration, signals: &mut Sign
     }
 }
 
-fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServerError> {
-    front::bind(address).map_err(|error| ServerError::Bind { address, error })
+fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
+    let bound = front::bind(address).and_then(|(socket, _)| socket.into_std());
+    bound.map_err(|error| ServerError::Bind { address, error })
 }
 
 /// Yesterday's favourites make room for today's.

@@ -66,7 +66,8 @@ impl Config {
             .map_err(|error| Mistake { line: error.line, ..of_file(source, error.problem, &error.remedy) })?;
         let cx = Context::new(source, env);
         let config = config(&At::root(&cx, &tree));
-        Ok(Config { warnings: cx.finish()?, ..config })
+        let files = cx.files();
+        Ok(Config { files, warnings: cx.finish()?, ..config })
     }
 }
 
@@ -123,8 +124,24 @@ fn config(root: &At<'_>) -> Config {
         crawlers: crawlers(&keys.key("crawlers")),
         long_polls: fallback::long_polls(&keys.key("long_polls")),
         routes,
+        upgrade_sock: upgrade_sock(&keys.key("upgrade_sock")),
+        files: Vec::new(),
         warnings: Vec::new(),
     }
+}
+
+/// Bytes of the path of a Unix socket; the system takes 107, and it is made under a longer name first.
+const MAX_SOCKET: usize = 96;
+
+fn upgrade_sock(at: &At<'_>) -> Option<std::path::PathBuf> {
+    at.read(|text| {
+        let path = at.cx.resolve(text);
+        if text.is_empty() || path.as_os_str().len() > MAX_SOCKET {
+            let remedy = format!("write a path of at most {MAX_SOCKET} bytes, as in /run/breadbox/upgrade.sock");
+            return Err(mistake::Wrong::new("is no path of a socket", remedy));
+        }
+        Ok(path)
+    })
 }
 
 fn threads(at: &At<'_>) -> NonZeroUsize {

@@ -28,7 +28,15 @@ impl fmt::Display for Fixed {
 impl Config {
     /// What of `next` a process that serves `self` cannot take over.
     pub fn fixed(&self, next: &Config) -> Vec<Fixed> {
+        let socket =
+            |config: &Config| config.upgrade_sock.as_ref().map_or("~".to_owned(), |path| path.display().to_string());
+        let disk = |config: &Config| match &config.store.disk {
+            Some(disk) => format!("{} of {}B", disk.path.display(), disk.capacity),
+            None => "~".to_owned(),
+        };
         let pairs = [
+            ("store.disk", disk(self), disk(next)),
+            ("upgrade_sock", socket(self), socket(next)),
             ("threads", self.threads.to_string(), next.threads.to_string()),
             ("compression.threads", self.encoders.threads.to_string(), next.encoders.threads.to_string()),
             ("admin.address", self.admin.address.to_string(), next.admin.address.to_string()),

@@ -38,6 +38,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             total: std::num::NonZeroUsize::MIN,
         },
         routes: routes.into_iter().map(Arc::new).collect(),
+        upgrade_sock: None,
+        files: vec![],
         warm: Warm { sitemaps: vec![], concurrency: std::num::NonZeroUsize::MIN, max_paths: 9 },
         error_page: ErrorPage::Builtin,
         warnings: vec![],

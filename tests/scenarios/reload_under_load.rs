@@ -4,7 +4,7 @@ use super::harness::{Ask, Breadbox, Config, Origin, crowd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// How often the file is changed. The same twenty times under `wrk`: `make reload`.
+/// How often the file is changed. The same twenty times under `wrk`: `make handover`.
 const RELOADS: usize = 8;
 const CLIENTS: usize = 6;
 

@@ -3,6 +3,7 @@
 //! more connections and finishes those that it has.
 
 use super::ServerError;
+use super::upgrade::{Inherited, Sockets};
 use crate::config::{Config, Listener};
 use crate::front::{self, Connections, Door, LiveLimits, Proxy, Tls};
 use crate::metrics::{ListenerSeries, Metrics, listener_names};
@@ -25,6 +26,7 @@ pub(super) const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// Every open public listener.
 pub(super) struct Listeners {
     engine: Arc<Engine>,
+    sockets: Sockets,
     connections: Arc<Connections>,
     open: Vec<Open>,
 }
@@ -38,23 +40,45 @@ pub(super) struct Prepared {
 
 /// A listener that is not open yet.
 struct Bound {
-    name: String,
-    socket: TcpListener,
+    kept: Kept,
+    served: Vec<TcpListener>,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
 }
 
+/// Sockets that a successor can have. Dropped, they close with their listener.
+struct Kept {
+    /// The listener's address as in the file, with a number where it is there more than once.
+    name: String,
+    sockets: Sockets,
+    is_open: bool,
+}
+
+impl Kept {
+    fn keep(&mut self, socket: std::net::TcpListener) -> std::io::Result<TcpListener> {
+        self.is_open = true;
+        self.sockets.keep(&self.name, socket)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.sockets.forget(&self.name);
+        }
+    }
+}
+
 /// One open listener.
 struct Open {
-    /// The address as in the file, with a number where it is there more than once.
-    name: String,
+    kept: Kept,
     config: Listener,
     limits: Arc<LiveLimits>,
     service: Arc<ArcSwap<Service>>,
     /// Those that older connections are served by.
     older: Vec<Arc<HttpProxy<Proxy>>>,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    accepting: Vec<JoinHandle<()>>,
 }
 
 /// What serves connections that begin now.
@@ -70,19 +94,31 @@ pub(super) struct Changed {
     pub(super) removed: Vec<String>,
 }
 
-/// Binds what `config` listens on beyond `open`. Nothing is served there yet; dropped, the sockets close.
+/// Binds what `config` listens on beyond `open`, or takes it from the process before. Nothing is served there
+/// yet; dropped, the sockets close.
 ///
 /// # Errors
 /// An address that cannot be had, or no random numbers for TLS.
-pub(super) fn prepare(config: &Config, open: &[(String, Listener)]) -> Result<Prepared, ServerError> {
+pub(super) fn prepare(
+    config: &Config,
+    open: &[(String, Listener)],
+    mut inherited: Option<&mut Inherited>,
+    sockets: &Sockets,
+) -> Result<Prepared, ServerError> {
     let mut prepared = Prepared { bound: Vec::new(), doors: Vec::new() };
     for (name, listener) in named(config) {
         match open.iter().find(|(other, _)| *other == name) {
             Some((_, before)) if opens_alike(before, listener) => {}
             Some(_) => prepared.doors.push((name, Tls::of(listener)?)),
             None => {
-                let (socket, address) = super::bind(listener.address)?;
-                prepared.bound.push(Bound { name, socket, address, tls: Tls::of(listener)? });
+                let mut taken = inherited.as_mut().map(|inherited| inherited.take(&name)).unwrap_or_default();
+                if taken.is_empty() {
+                    taken.push(super::bind(listener.address)?);
+                }
+                let address = taken[0].local_addr()?;
+                let mut kept = Kept { name, sockets: sockets.clone(), is_open: false };
+                let served = taken.into_iter().map(|socket| kept.keep(socket)).collect::<Result<_, _>>()?;
+                prepared.bound.push(Bound { kept, served, address, tls: Tls::of(listener)? });
             }
         }
     }
@@ -104,13 +140,19 @@ fn named(config: &Config) -> impl Iterator<Item = (String, &Listener)> {
 
 impl Listeners {
     /// None yet.
-    pub(super) fn new(engine: &Arc<Engine>) -> Self {
-        Listeners { engine: Arc::clone(engine), connections: Arc::default(), open: Vec::new() }
+    pub(super) fn new(engine: &Arc<Engine>, sockets: &Sockets) -> Self {
+        let (engine, sockets) = (Arc::clone(engine), sockets.clone());
+        Listeners { engine, sockets, connections: Arc::default(), open: Vec::new() }
+    }
+
+    /// Where a successor finds the sockets.
+    pub(super) fn sockets(&self) -> &Sockets {
+        &self.sockets
     }
 
     /// Those that are open, by name.
     pub(super) fn open(&self) -> Vec<(String, Listener)> {
-        self.open.iter().map(|open| (open.name.clone(), open.config.clone())).collect()
+        self.open.iter().map(|open| (open.kept.name.clone(), open.config.clone())).collect()
     }
 
     /// The connections of all of them, those that are gone included.
@@ -122,19 +164,19 @@ impl Listeners {
     pub(super) fn become_those_of(&mut self, config: &Config, prepared: Prepared) -> Changed {
         let mut changed = Changed::default();
         let wanted: Vec<(String, &Listener)> = named(config).collect();
-        let is_wanted = |open: &Open| wanted.iter().any(|(name, _)| *name == open.name);
+        let is_wanted = |open: &Open| wanted.iter().any(|(name, _)| *name == open.kept.name);
         let (stays, goes): (Vec<Open>, Vec<Open>) = std::mem::take(&mut self.open).into_iter().partition(is_wanted);
         self.open = stays;
         for gone in goes {
-            changed.removed.push(gone.name.clone());
+            changed.removed.push(gone.kept.name.clone());
             tokio::spawn(gone.close());
         }
         let Prepared { mut bound, mut doors } = prepared;
         for (name, listener) in wanted {
-            if let Some(open) = self.open.iter_mut().find(|open| open.name == name) {
+            if let Some(open) = self.open.iter_mut().find(|open| open.kept.name == name) {
                 let door = doors.iter().position(|(other, _)| *other == name).map(|at| doors.swap_remove(at).1);
                 open.change(&self.engine, listener, door);
-            } else if let Some(at) = bound.iter().position(|bound| bound.name == name) {
+            } else if let Some(at) = bound.iter().position(|bound| bound.kept.name == name) {
                 changed.added.push(name);
                 self.serve(bound.swap_remove(at), listener);
             }
@@ -151,14 +193,19 @@ impl Listeners {
         let public = Public {
             service: Arc::clone(&service),
             connections: Arc::clone(&self.connections),
-            series: metrics.listener(&bound.name),
+            series: metrics.listener(&bound.kept.name),
             metrics,
             stopping: stopping.clone(),
         };
         super::announce("public", bound.address);
-        let accepting = tokio::spawn(front::accept(bound.socket, stopping, move |tcp, peer| public.serve(tcp, peer)));
-        let (name, config) = (bound.name, listener.clone());
-        self.open.push(Open { name, config, limits, service, older: Vec::new(), stop, accepting });
+        let public = Arc::new(public);
+        let accept = |socket| {
+            let public = Arc::clone(&public);
+            tokio::spawn(front::accept(socket, stopping.clone(), move |tcp, peer| public.serve(tcp, peer)))
+        };
+        let accepting = bound.served.into_iter().map(accept).collect();
+        let (kept, config) = (bound.kept, listener.clone());
+        self.open.push(Open { kept, config, limits, service, older: Vec::new(), stop, accepting });
     }
 
     /// Takes no more connections anywhere; what is in flight goes on, and what is idle after
@@ -169,7 +216,7 @@ impl Listeners {
         let mut proxies = Vec::new();
         for one in open {
             let _ = one.stop.send(true);
-            accepting.push(one.accepting);
+            accepting.extend(one.accepting);
             proxies.extend(one.older);
             proxies.push(Arc::clone(&one.service.load().proxy));
         }
@@ -210,7 +257,10 @@ impl Open {
     /// in flight is finished.
     async fn close(self) {
         let _ = self.stop.send(true);
-        let _ = self.accepting.await;
+        drop(self.kept);
+        for task in self.accepting {
+            let _ = task.await;
+        }
         tokio::time::sleep(LAST_REQUESTS).await;
         for proxy in self.older {
             proxy.http_cleanup().await;

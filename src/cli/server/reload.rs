@@ -1,7 +1,10 @@
 //! Reading the configuration again while it is served: everything that can go wrong goes wrong before
 //! anything changes.
 
+use super::ServerError;
 use super::listeners::{self, Listeners, Prepared};
+use super::upgrade::Sockets;
+use super::watch::Watch;
 use crate::admin::reload::{Outcome, Refusal, Reloaded};
 use crate::config::{Config, Listener};
 use crate::render::{Engine, Notices, Setup};
@@ -38,10 +41,18 @@ struct Ready {
 }
 
 impl Reloader {
+    /// Watches the file that `config` was read from, and those that it names, if that `is_wanted`.
+    pub(super) fn watch(&self, config: &Config, is_wanted: bool) -> Result<Watch, ServerError> {
+        match &self.source {
+            Source::File(path) if is_wanted => Ok(Watch::new(path, config)?),
+            Source::File(_) | Source::BuiltIn => Ok(Watch::nothing()),
+        }
+    }
+
     /// Reads the configuration again and has it served, or changes nothing. Says in the log, in the metrics
     /// and to the caller what became of it.
     pub(super) async fn reload(&self, engine: &Arc<Engine>, listeners: &mut Listeners) -> Outcome {
-        let outcome = match read(&self.source, engine, listeners.open()).await {
+        let outcome = match read(&self.source, engine, listeners).await {
             Ok(ready) => Ok(take(ready, engine, listeners).await),
             Err(refusal) => Err(refusal),
         };
@@ -55,12 +66,13 @@ impl Reloader {
     }
 }
 
-async fn read(source: &Source, engine: &Arc<Engine>, open: Vec<(String, Listener)>) -> Result<Ready, Refusal> {
+async fn read(source: &Source, engine: &Arc<Engine>, listeners: &Listeners) -> Result<Ready, Refusal> {
     let Source::File(path) = source else {
         return Err(Refusal::Never("this process runs without a configuration file; there is nothing to reload"));
     };
     let (path, engine): (PathBuf, _) = (path.clone(), Arc::clone(engine));
-    let reading = tokio::task::spawn_blocking(move || ready(&path, &engine, &open));
+    let (open, sockets) = (listeners.open(), listeners.sockets().clone());
+    let reading = tokio::task::spawn_blocking(move || ready(&path, &engine, &open, &sockets));
     match tokio::time::timeout(PATIENCE, reading).await {
         Ok(Ok(ready)) => ready,
         Ok(Err(_)) => Err(Refusal::Other("reading the configuration broke off".to_owned())),
@@ -69,7 +81,7 @@ async fn read(source: &Source, engine: &Arc<Engine>, open: Vec<(String, Listener
 }
 
 /// Everything that can fail.
-fn ready(path: &Path, engine: &Arc<Engine>, open: &[(String, Listener)]) -> Result<Ready, Refusal> {
+fn ready(path: &Path, engine: &Arc<Engine>, open: &[(String, Listener)], sockets: &Sockets) -> Result<Ready, Refusal> {
     let config = Config::load(path).map_err(Refusal::Mistakes)?;
     let setup = engine.setup();
     let mut fixed = setup.config.fixed(&config);
@@ -78,7 +90,7 @@ fn ready(path: &Path, engine: &Arc<Engine>, open: &[(String, Listener)]) -> Resu
         return Err(Refusal::Fixed(fixed));
     }
     let other = |error: &dyn std::fmt::Display| Refusal::Other(error.to_string());
-    let prepared = listeners::prepare(&config, open).map_err(|error| other(&error))?;
+    let prepared = listeners::prepare(&config, open, None, sockets).map_err(|error| other(&error))?;
     let notices = Notices::new(config.routes.len());
     let setup = setup.next(Arc::new(config), notices).map_err(|error| other(&error))?;
     Ok(Ready { setup, prepared })

@@ -9,6 +9,8 @@ pub(super) enum Wish {
     Stop(&'static str),
     /// Read the configuration again: SIGHUP.
     Reload,
+    /// Start a successor from the same file and let it take over: SIGQUIT.
+    Upgrade,
 }
 
 /// The signals, taken from the moment this is made; none of them ends the process by accident.
@@ -16,6 +18,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -24,6 +27,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
@@ -33,6 +37,7 @@ impl Signals {
             _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
             _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
             _ = self.hangup.recv() => Wish::Reload,
+            _ = self.quit.recv() => Wish::Upgrade,
         }
     }
 

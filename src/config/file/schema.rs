@@ -18,6 +18,7 @@ pub(super) const FILE: Section = Section {
     keys: &[
         "threads",
         "shutdown_timeout",
+        "upgrade_sock",
         "trusted_proxies",
         "hosts",
         "tracking",

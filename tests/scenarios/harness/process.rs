@@ -28,13 +28,19 @@ impl Run {
         let dir = write_config(yaml);
         let mut command = binary();
         command.args(args).arg("--config").arg(dir.path().join("proxy.yaml"));
+        Run::of(command)
+    }
+
+    /// Runs a command to its end.
+    #[track_caller]
+    fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let out = Log::follow(child.stdout.take().expect("stdout is piped"));
         let err = Log::follow(child.stderr.take().expect("stderr is piped"));
         let status = wait(&mut child, START);
         let Some(status) = status else {
             let _ = child.kill();
-            panic!("breadbox {args:?} does not end:\n{}\n{}", out.text(), err.text());
+            panic!("{command:?} does not end:\n{}\n{}", out.text(), err.text());
         };
         out.wait_for_end(PATIENCE);
         err.wait_for_end(PATIENCE);
@@ -53,7 +59,7 @@ pub(crate) struct Breadbox {
     admin: SocketAddr,
     expected_errors: Mutex<Vec<String>>,
     stopped: Mutex<bool>,
-    dir: Option<TempDir>,
+    dir: Mutex<Option<TempDir>>,
 }
 
 impl Breadbox {
@@ -75,6 +81,42 @@ impl Breadbox {
         command.args(["run", "--config"]).arg(dir.path().join("proxy.yaml")).envs(env.iter().copied());
         let public = yaml.lines().filter(|line| line.starts_with("  - address:")).count();
         Breadbox::spawn(command, public, Some(dir))
+    }
+
+    /// As [`Breadbox::start`], with `--watch`.
+    #[track_caller]
+    pub(crate) fn start_watching(config: impl Into<String>) -> Self {
+        let dir = write_config(&config.into());
+        let mut command = binary();
+        command.args(["run", "--watch", "--config"]).arg(dir.path().join("proxy.yaml"));
+        Breadbox::spawn(command, 1, Some(dir))
+    }
+
+    /// Starts `breadbox run --upgrade` with the same file, and waits until it has taken over. The file is its from
+    /// then on.
+    #[track_caller]
+    pub(crate) fn successor(&self) -> Self {
+        let public = self.public.len();
+        let dir = self.dir.lock().expect("nobody panics while holding the directory").take();
+        let dir = dir.expect("it was started with a file");
+        let mut command = binary();
+        command.args(["run", "--upgrade", "--config"]).arg(dir.path().join("proxy.yaml"));
+        Breadbox::spawn(command, public, Some(dir))
+    }
+
+    /// Runs `breadbox run --upgrade` with the same file to its end.
+    #[track_caller]
+    pub(crate) fn failed_successor(&self) -> Run {
+        let mut command = binary();
+        command.args(["run", "--upgrade", "--config"]).arg(self.file("proxy.yaml"));
+        Run::of(command)
+    }
+
+    /// The process id of the successor that this one says it has started.
+    #[track_caller]
+    pub(crate) fn successor_id(&self) -> u32 {
+        let id = self.logs().iter().find_map(|line| field(line, "successor")?.parse().ok());
+        id.unwrap_or_else(|| panic!("no successor was started:\n{}", self.log.text()))
     }
 
     /// Starts `breadbox ARGS…` and waits until it has one public listener.
@@ -109,7 +151,7 @@ impl Breadbox {
             admin,
             expected_errors: Mutex::default(),
             stopped: Mutex::new(false),
-            dir,
+            dir: Mutex::new(dir),
         }
     }
 
@@ -237,7 +279,8 @@ impl Breadbox {
 
     /// A file next to the configuration, which is `proxy.yaml`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.dir.as_ref().expect("it was started with a file").path().join(name)
+        let dir = self.dir.lock().expect("nobody panics while holding the directory");
+        dir.as_ref().expect("it was started with a file").path().join(name)
     }
 
     /// Replaces a file next to the configuration as a whole.
@@ -292,7 +335,7 @@ impl Breadbox {
 impl Drop for Breadbox {
     fn drop(&mut self) {
         let complaints = self.complaints();
-        drop(self.dir.take());
+        drop(self.dir.lock().map(|mut dir| dir.take()));
         if std::thread::panicking() {
             eprintln!("breadbox logged:\n{}", self.log.text());
             return;

@@ -10,11 +10,12 @@ pub(crate) struct Context<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     mistakes: RefCell<Vec<Mistake>>,
     warnings: RefCell<Vec<Mistake>>,
+    files: RefCell<Vec<PathBuf>>,
 }
 
 impl<'a> Context<'a> {
     pub(in crate::config::file) fn new(file: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Context { file, env, mistakes: RefCell::default(), warnings: RefCell::default() }
+        Context { file, env, mistakes: RefCell::default(), warnings: RefCell::default(), files: RefCell::default() }
     }
 
     pub(super) fn env(&self) -> &'a dyn Fn(&str) -> Option<String> {
@@ -23,7 +24,14 @@ impl<'a> Context<'a> {
 
     /// A path as the file means it: relative to the file.
     pub(in crate::config::file) fn resolve(&self, path: &str) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new("")).join(path)
+        let path = self.file.parent().unwrap_or(Path::new("")).join(path);
+        self.files.borrow_mut().push(path.clone());
+        path
+    }
+
+    /// Every path that was resolved.
+    pub(in crate::config::file) fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().clone()
     }
 
     pub(super) fn mistake(&self, line: usize, key: &str, problem: impl Into<String>, remedy: impl Into<String>) {

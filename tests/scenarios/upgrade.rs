@@ -1,0 +1,160 @@
+//! Upgrading the binary: a successor takes the listening sockets over while clients ask without a pause.
+
+use super::harness::{Answer, Ask, Breadbox, Client, Config, Gate, Origin, PATIENCE, crowd, eventually};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+/// How often one process takes over from another. The same twenty times under `wrk`: `make handover`.
+const UPGRADES: usize = 3;
+const CLIENTS: usize = 4;
+
+fn config(origin: &Origin) -> Config {
+    let config = Config::new(origin).admin("token: t").top("upgrade_sock: upgrade.sock").top("shutdown_timeout: 20s");
+    config.route("/api/{*rest}", "off", &[]).route("/{*rest}", "isr", &["revalidate: 1h"])
+}
+
+#[test]
+fn no_request_fails_while_one_process_takes_over_from_another() {
+    // Clients with connections that are kept ask on while successors come: every answer is whole and 200, on the
+    // same port, and each process that was taken over from ends by itself with 0.
+    let origin = Origin::start();
+    let mut running = Breadbox::start(config(&origin));
+    let addr = running.addr();
+    let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            crowd(addr, CLIENTS, |n, client| {
+                let mut turn = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let target =
+                        if turn % 3 == 0 { format!("/api/{n}/{turn}") } else { format!("/page/{}", turn % 10) };
+                    let response = client.try_ask(&Ask::get(&target)).unwrap_or_else(|e| panic!("{target}: {e}"));
+                    assert_eq!(response.status, 200, "{target}");
+                    assert!(response.text().contains(&target), "{target}: {}", response.text());
+                    turn += 1;
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        });
+        for _ in 0..UPGRADES {
+            running.may_end();
+            let successor = running.successor();
+            assert_eq!((successor.addr(), successor.admin_addr()), (addr, running.admin_addr()));
+            assert_eq!(running.wait_exit(PATIENCE).code(), Some(0));
+            running = successor;
+            let before = asked.load(Ordering::Relaxed);
+            while asked.load(Ordering::Relaxed) < before + 20 * CLIENTS && !load.is_finished() {
+                thread::yield_now();
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn what_is_in_flight_is_finished_by_the_process_it_is_in() {
+    // A render that is half-way when a successor takes over ends whole; the successor answers meanwhile.
+    let gate = Gate::closed();
+    let origin = Origin::start();
+    let held = gate.clone();
+    origin.on("/held", move |x| x.answer_held(&Answer::html("held to the end"), 4, &held));
+    let old = Breadbox::start(config(&origin));
+    let mut client = old.client();
+    client.send(&Ask::get("/held")).expect("the proxy reads");
+    client.head().expect("a head");
+    old.may_end();
+    let new = old.successor();
+    assert_eq!(new.get("/p").status, 200);
+    assert_eq!(new.admin_ask(&Ask::get("/readyz")).status, 200);
+    gate.open();
+    assert_eq!(String::from_utf8_lossy(&client.rest().expect("the rest")), "held to the end");
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_successor_that_cannot_start_changes_nothing() {
+    // One with a mistake in its file, and one that cannot have an address, end with 1; the old process serves on,
+    // and a good one takes over after that.
+    let origin = Origin::start();
+    let old = Breadbox::start(config(&origin));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound");
+    let good = String::from(config(&origin));
+    let bad =
+        [good.replace("20s", "soon"), good.replace("listeners:\n", &format!("listeners:\n  - address: {address}\n"))];
+    for yaml in bad {
+        old.write("proxy.yaml", yaml);
+        assert_eq!(old.failed_successor().code, Some(1));
+        assert_eq!(old.get("/p").status, 200);
+    }
+    old.write("proxy.yaml", good);
+    old.may_end();
+    let new = old.successor();
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(Client::connect(new.addr()).get("/p").status, 200);
+}
+
+#[test]
+fn where_nothing_runs_there_is_nothing_to_take_over() {
+    // `run --upgrade` says so and what to do, and ends with 1.
+    let origin = Origin::start();
+    let old = Breadbox::start(config(&origin));
+    old.sigterm();
+    old.wait_exit(PATIENCE);
+    let failed = old.failed_successor();
+    assert_eq!(failed.code, Some(1));
+    assert!(failed.output.contains("start without --upgrade"), "{}", failed.output);
+}
+
+#[test]
+fn sigquit_starts_the_successor() {
+    // The running process starts the program again by itself and ends when that has taken over.
+    let origin = Origin::start();
+    let old = Breadbox::start(config(&origin));
+    old.get("/p");
+    old.may_end();
+    old.signal("QUIT");
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(Client::connect(old.addr()).get("/p").status, 200);
+    let ended = std::process::Command::new("sh").args(["-c", &format!("kill {}", old.successor_id())]).status();
+    assert!(ended.expect("there is a shell").success(), "the successor is there");
+    eventually("the successor has ended", PATIENCE, || std::net::TcpStream::connect(old.addr()).is_err());
+}
+
+#[test]
+fn watching_takes_what_changed_and_nothing_else() {
+    // `run --watch`: a file that is put in the place of the old one counts, a link that is turned elsewhere does,
+    // one with mistakes is refused, and the same text written again is no change.
+    let origin = Origin::start();
+    let proxy = Breadbox::start_watching(config(&origin));
+    proxy.expect_error("the configuration was refused");
+    let generation = || proxy.metric("breadbox_config_generation", &[]);
+    let off = |n: usize| {
+        String::from(Config::new(&origin).top("upgrade_sock: upgrade.sock").route(
+            "/{*rest}",
+            "off",
+            &[&format!("origin: web # {n}")],
+        ))
+    };
+    proxy.write("proxy.yaml", off(1));
+    eventually("a replaced file counts", PATIENCE, || proxy.get("/p").is_bypass() && generation() == 2.0);
+    proxy.write("proxy.yaml", "origins: {}\n");
+    eventually("mistakes are refused", PATIENCE, || proxy.metric("breadbox_config_last_reload_success", &[]) == 0.0);
+    // As Kubernetes mounts a ConfigMap: proxy.yaml -> ..data/proxy.yaml, ..data -> v1, and then ..data -> v2.
+    for (folder, n) in [("v1", 2), ("v2", 3)] {
+        std::fs::create_dir(proxy.file(folder)).expect("the directory is writable");
+        std::fs::write(proxy.file(folder).join("proxy.yaml"), off(n)).expect("the directory is writable");
+    }
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(to, proxy.file("link.new")).expect("the directory is writable");
+        std::fs::rename(proxy.file("link.new"), proxy.file(name)).expect("the directory is writable");
+    };
+    link("v1", "..data");
+    link("..data/proxy.yaml", "proxy.yaml");
+    eventually("a link counts", PATIENCE, || generation() == 3.0);
+    link("v2", "..data");
+    eventually("a link that is turned elsewhere counts", PATIENCE, || generation() == 4.0);
+    std::fs::write(proxy.file("v2/proxy.yaml"), off(3)).expect("the directory is writable");
+    std::fs::write(proxy.file("v2/proxy.yaml"), off(4)).expect("the directory is writable");
+    eventually("what is written in place counts", PATIENCE, || generation() == 5.0);
+}
