@@ -16,6 +16,7 @@ mod hit_lane;
 mod http2;
 mod listen;
 mod lookup;
+mod not_found;
 mod purge;
 mod question;
 mod receive;

@@ -8,6 +8,7 @@ use super::head_http2;
 use super::head_update::ForwardedHead;
 use super::listen::LiveLimits;
 use super::lookup::{Lookup, Next};
+use super::not_found;
 use super::purge;
 use super::respond;
 use crate::config::{OriginId, RouteId, Scheme};
@@ -201,21 +202,6 @@ impl Proxy {
         Ok(true)
     }
 
-    /// The list of the route does not have the path.
-    async fn not_found(&self, session: &mut Session, ctx: &mut Ctx, by: RouteId) -> pingora::Result<bool> {
-        ctx.route = Some(by);
-        ctx.outcome.served = Served::NotFound;
-        ctx.outcome.detail = Some("unknown-path");
-        let headers = &session.req_header().headers;
-        let has_body = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
-        if has_body || headers.contains_key(header::UPGRADE) {
-            // What follows is not a request, and nobody reads it.
-            session.set_keepalive(None);
-        }
-        respond::error(session, ctx, StatusCode::NOT_FOUND, None).await?;
-        Ok(true)
-    }
-
     async fn look_up(&self, session: &mut Session, ctx: &mut Ctx, wanted: &Wanted) -> pingora::Result<bool> {
         ctx.route = Some(wanted.route);
         let headers = session.req_header().headers.clone();
@@ -307,7 +293,7 @@ impl ProxyHttp for Proxy {
                 ctx.bypass(Forward { origin: plan.origin, plan, head: None });
                 Ok(false)
             }
-            Admission::Unlisted { by, .. } => self.not_found(session, ctx, by).await,
+            Admission::Unlisted { by, .. } => not_found::answer(session, ctx, by).await,
             Admission::Own(own) => fallback::answer(self, session, ctx, &own).await,
             Admission::Lookup(wanted) if is_draft(ctx, session) => {
                 let forward = Forward::of_wanted(&wanted, BypassReason::Draft);
