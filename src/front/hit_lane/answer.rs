@@ -8,7 +8,7 @@ use crate::config::{RouteId, Scheme};
 use crate::front::question::{Question, Seen, Starter};
 use crate::policy::admission::{Incoming, Judged, Sought, judge};
 use crate::policy::encoding::{self, Coding, Representation, WireHead};
-use crate::policy::fallback::Audience;
+use crate::policy::fallback::{Audience, cookie};
 use crate::policy::key::KeyBuffer;
 use crate::policy::lookup::Verdict;
 use crate::policy::outcome::{Outcome, Served};
@@ -89,6 +89,11 @@ pub(super) fn hit(
     request: &Plain<'_>,
     scratch: &mut Scratch,
 ) -> Option<Hit> {
+    // Whoever was shown a fallback is counted when the page comes, and his cookie taken out: not a plain hit.
+    let waits = |field: &[u8]| memchr::memmem::find(field, cookie::NAME.as_bytes()).is_some();
+    if request.fields.all(&COOKIE).any(waits) {
+        return None;
+    }
     let incoming = arrival.incoming(request);
     let Judged::Lookup(sought) = judge(&setup.config, &setup.routes, &incoming, &mut scratch.key) else { return None };
     let sent_cookie = request.fields.has(&COOKIE);
