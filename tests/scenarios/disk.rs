@@ -124,7 +124,10 @@ fn a_page_that_left_memory_is_read_once_for_everybody() {
     const PAGE: usize = 64 * 1024;
     let (origin, data) = (Origin::start(), directory());
     origin.otherwise(|x| x.answer(&Answer::html(format!("{:>64}", x.seen.target).repeat(PAGE / 64))));
-    let config = Config::isr(&origin, &["revalidate: 1h"]).store("memory: 4MiB").store("max_page: 256KiB");
+    let config = Config::isr(&origin, &["revalidate: 1h"])
+        .store("memory: 4MiB")
+        .store("max_page: 256KiB")
+        .top("compression: off");
     let proxy = Breadbox::start(on_disk(config, data.path()));
     let path = |i: usize| format!("/p/{i}");
     for i in 0..200 {

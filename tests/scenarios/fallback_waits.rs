@@ -271,7 +271,9 @@ fn ten_thousand_open_polls_do_not_keep_a_page_from_being_served() {
     }
     eventually("all polls are open", 2 * PATIENCE, || open_polls(&proxy) == polls as f64);
     let each = proxy.rss_bytes().saturating_sub(before) / polls as u64;
-    assert!(each < 32 * 1024, "{each} bytes a poll");
+    // A debug build keeps several times as much of each task as the product does.
+    let most = if cfg!(debug_assertions) { 48 } else { 24 } * 1024;
+    assert!(each < most, "{each} bytes a poll");
     assert!(is_shell(&proxy.ask(&visit("/p"))));
     gate.open();
     for client in &mut open {
