@@ -246,8 +246,9 @@ impl Run<'_> {
         if head.length.is_some_and(|length| length > self.max_page()) {
             return self.outgrown_at_head(arrived, head).await;
         }
+        let length = head.length;
         self.flight.tell_head(head);
-        match self.gather(arrived).await {
+        match self.gather(arrived, length).await {
             Gathered::Whole(body) => {
                 if body.is_empty() && answered == StatusCode::OK && recipe.is_html() {
                     self.flight.end();
@@ -276,8 +277,9 @@ impl Run<'_> {
     }
 
     /// Reads the body to its end while waiters read along; past `store.max_page` the flight becomes
-    /// a pipe to those who are reading.
-    async fn gather(&self, mut arrived: Arrived) -> Gathered {
+    /// a pipe to those who are reading. The piece that completes a body of known length is left to the
+    /// landing: whoever has read all of a page finds it stored.
+    async fn gather(&self, mut arrived: Arrived, length: Option<u64>) -> Gathered {
         let mut body: Vec<Bytes> = Vec::new();
         let mut total = 0_u64;
         loop {
@@ -294,7 +296,9 @@ impl Run<'_> {
                 return Gathered::Outgrown;
             }
             body.push(chunk.clone());
-            self.flight.push(chunk).await;
+            if length != Some(total) {
+                self.flight.push(chunk).await;
+            }
         }
     }
 

@@ -100,7 +100,9 @@ fn bytes_of(response: &Response) -> String {
         };
         text += &format!("{name}: {value}\r\n");
     }
-    text + &String::from_utf8_lossy(&response.body)
+    // Our own error pages name their request.
+    let id = response.header("x-request-id").unwrap_or("-");
+    text + &String::from_utf8_lossy(&response.body).replace(id, "*")
 }
 
 fn generated(random: &mut StdRng) -> Ask {

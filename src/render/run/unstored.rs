@@ -85,7 +85,7 @@ impl Run<'_> {
             return result;
         }
         self.flight.tell_head(head);
-        match self.gather(arrived).await {
+        match self.gather(arrived, None).await {
             Gathered::Whole(_) => self.flight.end(),
             Gathered::Outgrown => {}
             Gathered::Failed(_) => self.flight.break_off(),
