@@ -70,7 +70,6 @@ fn origin() -> Origin {
             "language" => page.header("Cache-Control", "max-age=600").header("Vary", "Accept-Language"),
             "tagged" => page.header("Cache-Control", "public, s-maxage=600"),
             "stale" => page.header("Cache-Control", "max-age=0, stale-while-revalidate=600"),
-            "empty" => Answer::new("").header("Content-Type", "text/html"),
             _ => page,
         })
     });
