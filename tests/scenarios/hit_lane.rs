@@ -23,7 +23,7 @@ const TARGETS: [&str; 16] = [
     "/shared/tagged",
     "/shared/stale",
     "/off/x",
-    "/pages/empty",
+    "/pages/plain",
 ];
 
 const FIELDS: [(&str, &str); 26] = [
