@@ -67,8 +67,6 @@ pub(super) const SHIPPED: &[&str] = &[
     // Programs that read pages for somebody else, another Breadbox among them.
     "feedly",
     "breadbox/",
-    "curl/",
-    "wget/",
     "python-requests",
     "python-urllib",
     "aiohttp",

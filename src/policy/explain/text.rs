@@ -110,7 +110,9 @@ fn of_page(f: &mut Formatter<'_>, page: &PageState, purge_sequence: u64) -> fmt:
     let state = match (page.freshness, page.ttl) {
         (Freshness::Fresh, Some(ttl)) => format!("fresh, {age} old, for another {ttl} s"),
         (Freshness::Fresh, None) => format!("fresh, {age} old, until it is purged"),
-        (Freshness::Stale, ttl) => format!("stale by {} s, {age} old", -ttl.unwrap_or_default()),
+        // What a purge or a deploy has made stale has time left on paper.
+        (Freshness::Stale, None | Some(0..)) => format!("stale within its lifetime, {age} old"),
+        (Freshness::Stale, Some(ttl)) => format!("stale by {} s, {age} old", -ttl),
         (Freshness::Expired, _) => format!("past all its windows, {age} old"),
         (Freshness::Void, _) => format!("purged, {age} old: never served as it is"),
     };

@@ -1,4 +1,4 @@
-//! Every pattern that takes a path, the one that wins first: what [`RouteTable::find`] chose from, for
+//! Every pattern that takes a path, the one that wins first: what [`RouteTable::find`](super::RouteTable::find) chose from, for
 //! people who ask why. Slow, because it tries all patterns; no request goes through it.
 
 use super::{Paths, has_port};
