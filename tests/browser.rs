@@ -17,6 +17,7 @@ mod browser {
 
     mod chromium_itself;
     mod dashboard;
+    mod error_page;
     mod swap;
     mod tabs;
 }
