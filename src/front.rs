@@ -23,6 +23,7 @@ mod receive;
 mod respond;
 mod tls;
 mod tunnel;
+mod wake;
 mod warm;
 
 pub(crate) use handler::{Proxy, proxy};

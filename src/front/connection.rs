@@ -3,19 +3,48 @@
 
 use super::guard::Guarded;
 use super::hit_lane::{Hits, Lane, Left};
-use super::listen::LiveLimits;
+use super::listen::{self, LiveLimits};
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Serves a connection over TCP, as [`serve`] does; pingora hears of it when there is something else than hits.
+pub(super) async fn serve_tcp<A>(
+    lane: Option<&Lane>,
+    app: &Arc<A>,
+    mut tcp: TcpStream,
+    peer: SocketAddr,
+    limits: &Arc<LiveLimits>,
+    stopping: &ShutdownWatch,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
+    let Some(lane) = lane else {
+        let transport = Box::new(listen::transport(tcp, peer));
+        return serve(None, app, transport, peer, limits, stopping).await;
+    };
+    let mut hits = Hits::new(lane, peer.ip(), stopping);
+    let mut ahead = Vec::new();
+    let left = hits.answer(&mut tcp, &mut ahead).await;
+    if let Left::Over = left {
+        return end(&mut tcp).await;
+    }
+    let mut connection = Box::new(Guarded::new(Box::new(listen::transport(tcp, peer)), Arc::clone(limits)));
+    connection.ahead = ahead;
+    serve_from(hits, left, app, connection, stopping).await;
+}
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.
 pub(super) async fn serve<A>(
     lane: Option<&Lane>,
     app: &Arc<A>,
     transport: Stream,
+    peer: SocketAddr,
     limits: &Arc<LiveLimits>,
     stopping: &ShutdownWatch,
 ) where
@@ -23,14 +52,31 @@ pub(super) async fn serve<A>(
 {
     let mut connection = Box::new(Guarded::new(transport, Arc::clone(limits)));
     let Some(lane) = lane else { return serve_rest(app, connection, stopping).await };
-    let mut hits = Hits::new(lane, &connection, stopping);
+    let mut hits = Hits::new(lane, peer.ip(), stopping);
+    let left = answer(&mut hits, &mut connection).await;
+    serve_from(hits, left, app, connection, stopping).await;
+}
+
+async fn answer(hits: &mut Hits<'_>, connection: &mut Guarded) -> Left {
+    let mut ahead = std::mem::take(&mut connection.ahead);
+    let left = hits.answer(connection.inner(), &mut ahead).await;
+    connection.ahead = ahead;
+    left
+}
+
+/// Goes on behind the first hits.
+async fn serve_from<A>(
+    mut hits: Hits<'_>,
+    mut left: Left,
+    app: &Arc<A>,
+    mut connection: Box<Guarded>,
+    stopping: &ShutdownWatch,
+) where
+    A: HttpServerApp + Send + Sync + 'static,
+{
     loop {
-        match hits.answer(&mut connection).await {
-            Left::Over => {
-                // A client that has gone cannot be told; the connection ends either way.
-                let _ = connection.shutdown().await;
-                return;
-            }
+        match left {
+            Left::Over => return end(&mut connection).await,
             Left::Request(len) => {
                 connection.hand_over(len);
                 let Some(behind) = serve_one(app, connection, stopping).await else { return };
@@ -41,7 +87,13 @@ pub(super) async fn serve<A>(
                 return serve_rest(app, connection, stopping).await;
             }
         }
+        left = answer(&mut hits, &mut connection).await;
     }
+}
+
+async fn end(connection: &mut (impl AsyncWrite + Unpin)) {
+    // A client that has gone cannot be told; the connection ends either way.
+    let _ = connection.shutdown().await;
 }
 
 fn session(stream: Stream, stopping: &ShutdownWatch) -> ServerSession {

@@ -9,9 +9,9 @@ mod answer;
 mod laws;
 mod request;
 
-use super::guard::Guarded;
 use super::handler::TRACEPARENT;
-use super::listen::{LAST_REQUESTS, LiveLimits};
+use super::listen::{LAST_REQUESTS, LiveLimits, Recent};
+use super::wake::Rarely;
 use crate::config::Scheme;
 use crate::policy::admission::Incoming;
 use crate::policy::forwarded;
@@ -21,17 +21,16 @@ use crate::telemetry::access::{self, Times};
 use answer::{Arrival, Hit, Scratch};
 use http::header;
 pub use laws::check as check_reading;
-use pingora::protocols::GetSocketDigest;
 use pingora::server::ShutdownWatch;
 use request::{Plain, Read};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::time::Sleep;
 
 /// Room for what a client sends at once; a longer head makes it grow as far as `max_head`.
@@ -69,6 +68,7 @@ pub(super) enum Left {
 /// The requests of one connection.
 pub(super) struct Hits<'a> {
     lane: &'a Lane,
+    limits: Recent,
     peer: IpAddr,
     stopping: &'a ShutdownWatch,
     scratch: Scratch,
@@ -78,10 +78,11 @@ pub(super) struct Hits<'a> {
 
 /// What became of the first request that was read.
 enum Turn {
-    /// It was answered, and had this many bytes.
+    /// It was answered by then, and had this many bytes.
     Answered {
         len: usize,
         keeps_alive: bool,
+        at: Instant,
     },
     /// It is a hit that the client has not taken all of.
     Begun(Box<Begun>),
@@ -102,44 +103,38 @@ struct Begun {
 }
 
 impl<'a> Hits<'a> {
-    pub(super) fn new(lane: &'a Lane, connection: &Guarded, stopping: &'a ShutdownWatch) -> Self {
-        let digest = connection.get_socket_digest();
-        let peer = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet().map(|peer| peer.ip()));
-        Hits {
-            lane,
-            peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            stopping,
-            scratch: Scratch::default(),
-            deadline: Deadline::new(lane.limits.now().head_timeout),
-            answered: 0,
-        }
+    /// Of a connection from `peer`; its first request has `head_timeout` from now.
+    pub(super) fn new(lane: &'a Lane, peer: IpAddr, stopping: &'a ShutdownWatch) -> Self {
+        let mut limits = lane.limits.recent();
+        let deadline = Deadline::new(limits.now().head_timeout);
+        Hits { lane, limits, peer, stopping, scratch: Scratch::default(), deadline, answered: 0 }
     }
 
-    /// Answers hits until there is something else to do.
-    pub(super) async fn answer(&mut self, connection: &mut Guarded) -> Left {
-        let mut bytes = std::mem::take(&mut connection.ahead);
-        let left = self.answer_from(connection, &mut bytes).await;
-        connection.ahead = bytes;
-        left
-    }
-
-    async fn answer_from(&mut self, connection: &mut Guarded, bytes: &mut Vec<u8>) -> Left {
+    /// Answers hits until there is something else to do. `bytes` is what was read of the client and not yet
+    /// answered.
+    pub(super) async fn answer<S>(&mut self, connection: &mut S, bytes: &mut Vec<u8>) -> Left
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut at = 0;
         // A head that is not all there is read again only when twice as much of it has come.
         let mut enough = 1;
-        self.expect_request(bytes.is_empty());
-        let mut stopped = pin!(stopped(self.stopping.clone()));
+        self.expect_request(bytes.is_empty(), Instant::now());
+        let stopped = pin!(stopped(self.stopping.clone()));
+        let mut stopped = Rarely::new(stopped);
+        // That a head has begun whose deadline is not set yet: most are all there when it would be.
+        let mut is_untimed = false;
         loop {
             if bytes.len() - at >= enough {
                 match poll_fn(|cx| Poll::Ready(self.turn(cx, connection, &bytes[at..]))).await {
-                    Turn::Answered { len, keeps_alive } => {
+                    Turn::Answered { len, keeps_alive, at: now } => {
                         at += len;
                         if !keeps_alive {
                             return Left::Over;
                         }
+                        (enough, is_untimed) = (1, false);
                         self.answered += 1;
-                        enough = 1;
-                        self.expect_request(at == bytes.len());
+                        self.expect_request(at == bytes.len(), now);
                         continue;
                     }
                     Turn::Begun(begun) => {
@@ -148,52 +143,62 @@ impl<'a> Hits<'a> {
                             return Left::Over;
                         }
                         at += len;
+                        is_untimed = false;
                         self.answered += 1;
-                        self.expect_request(at == bytes.len());
+                        self.expect_request(at == bytes.len(), Instant::now());
                         continue;
                     }
                     Turn::Gone => return Left::Over,
                     Turn::Other(len) => {
+                        self.expect_end_of_head(&mut is_untimed);
                         bytes.drain(..at);
                         return len.map_or(Left::All(self.deadline.at), Left::Request);
                     }
-                    Turn::Partial => enough = 2 * (bytes.len() - at),
+                    Turn::Partial => {
+                        self.expect_end_of_head(&mut is_untimed);
+                        enough = 2 * (bytes.len() - at);
+                    }
                 }
             }
             make_room(bytes, &mut at);
             let is_idle = bytes.is_empty();
-            let read = poll_fn(|cx| self.poll_more(cx, connection, bytes, is_idle, stopped.as_mut())).await;
+            let read = poll_fn(|cx| self.poll_more(cx, connection, bytes, is_idle, &mut stopped)).await;
             if !read {
                 return Left::Over;
             }
             if is_idle {
-                self.deadline.set(self.lane.limits.now().head_timeout);
+                is_untimed = true;
             }
-            let tail = bytes.len().min(4096);
-            if memchr::memmem::find(&bytes[bytes.len() - tail..], b"\r\n\r\n").is_some()
-                || bytes.len() > self.lane.limits.now().max_head
-            {
+            if enough > bytes.len() && (ends_a_head(bytes) || bytes.len() > self.limits.now().max_head) {
                 enough = 1;
             }
         }
     }
 
     /// Sets the deadline for the next request.
-    fn expect_request(&mut self, is_idle: bool) {
-        let limits = self.lane.limits.now();
-        self.deadline.set(if is_idle && self.answered > 0 { limits.idle_timeout } else { limits.head_timeout });
+    fn expect_request(&mut self, is_idle: bool, now: Instant) {
+        let limits = self.limits.now();
+        let time = if is_idle && self.answered > 0 { limits.idle_timeout } else { limits.head_timeout };
+        self.deadline.set(now, time);
+    }
+
+    /// Sets the deadline for the rest of a head, once, when it turns out that one has begun.
+    fn expect_end_of_head(&mut self, is_untimed: &mut bool) {
+        if std::mem::take(is_untimed) {
+            self.deadline.set(Instant::now(), self.limits.now().head_timeout);
+        }
     }
 
     /// Reads more; `false` where the connection has ended or is to.
-    fn poll_more(
+    fn poll_more<S: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut Guarded,
+        connection: &mut S,
         bytes: &mut Vec<u8>,
         is_idle: bool,
-        stopped: Pin<&mut impl Future<Output = ()>>,
+        stopped: &mut Rarely<impl Future<Output = ()> + Unpin>,
     ) -> Poll<bool> {
-        let read = pin!(connection.inner().read_buf(bytes)).poll(cx);
+        let read = pin!(connection.read_buf(bytes)).poll(cx);
         if let Poll::Ready(read) = read {
             return Poll::Ready(read.is_ok_and(|length| length > 0));
         }
@@ -204,9 +209,9 @@ impl<'a> Hits<'a> {
     }
 
     /// Answers the first request in `bytes` if it is a hit, as far as the client takes it at once.
-    fn turn(&mut self, cx: &mut Context<'_>, connection: &mut Guarded, bytes: &[u8]) -> Turn {
+    fn turn(&mut self, cx: &mut Context<'_>, connection: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Turn {
         let mut space = request::space();
-        let request = match request::read(bytes, &mut space, &self.lane.limits.now()) {
+        let request = match request::read(bytes, &mut space, self.limits.now()) {
             Read::Partial => return Turn::Partial,
             Read::Other(len) => return Turn::Other(len),
             Read::Plain(request) => request,
@@ -218,7 +223,8 @@ impl<'a> Hits<'a> {
             scheme: self.lane.scheme,
             peer: self.peer,
             now: engine.time_of(started),
-            is_last: *self.stopping.borrow(),
+            // Whether it has changed is known without the lock that all connections share.
+            is_last: self.stopping.has_changed().is_ok_and(|has_changed| has_changed && *self.stopping.borrow()),
         };
         let Some(hit) = answer::hit(engine, &setup, arrival, &request, &mut self.scratch) else {
             return Turn::Other(Some(request.len));
@@ -226,8 +232,8 @@ impl<'a> Hits<'a> {
         let mut written = 0;
         match poll_send(cx, connection, &self.scratch.head, hit.body(), &mut written) {
             Poll::Ready(Ok(())) => {
-                self.record(&setup, &hit, &request, started);
-                Turn::Answered { len: request.len, keeps_alive: hit.keeps_alive }
+                let at = self.record(&setup, &hit, &request, started);
+                Turn::Answered { len: request.len, keeps_alive: hit.keeps_alive, at }
             }
             Poll::Ready(Err(_)) => Turn::Gone,
             Poll::Pending => {
@@ -238,21 +244,26 @@ impl<'a> Hits<'a> {
     }
 
     /// Sends the rest of an answer; `false` where the client does not take it.
-    async fn finish(&mut self, connection: &mut Guarded, mut begun: Begun, request: &[u8]) -> bool {
+    async fn finish<S>(&mut self, connection: &mut S, mut begun: Begun, request: &[u8]) -> bool
+    where
+        S: AsyncWrite + Unpin,
+    {
         let body = begun.hit.body();
         let time = WRITE_TIMEOUT + Duration::from_secs((body.len() / BYTES_PER_SECOND) as u64);
         let head = &self.scratch.head;
         let sending = poll_fn(|cx| poll_send(cx, connection, head, body, &mut begun.written));
         let sent = tokio::time::timeout(time, sending).await;
         let mut space = request::space();
-        if let Read::Plain(request) = request::read(request, &mut space, &self.lane.limits.now()) {
+        if let Read::Plain(request) = request::read(request, &mut space, self.limits.now()) {
             self.record(&begun.setup, &begun.hit, &request, begun.started);
         }
         matches!(sent, Ok(Ok(())))
     }
 
-    fn record(&self, setup: &Setup, hit: &Hit, request: &Plain<'_>, started: Instant) {
-        let total = started.elapsed();
+    /// Counts an answer that has ended now, and says when that is.
+    fn record(&self, setup: &Setup, hit: &Hit, request: &Plain<'_>, started: Instant) -> Instant {
+        let now = Instant::now();
+        let total = now.saturating_duration_since(started);
         let bytes = hit.body().len() as u64;
         setup.metrics.request(Some(hit.route), &hit.outcome, bytes, total);
         if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
@@ -264,7 +275,14 @@ impl<'a> Hits<'a> {
             };
             log(setup, &arrival.incoming(request), hit, bytes, total);
         }
+        now
     }
+}
+
+/// Whether what was read last may be the end of a head.
+fn ends_a_head(bytes: &[u8]) -> bool {
+    let tail = bytes.len().min(4096);
+    memchr::memmem::find(&bytes[bytes.len() - tail..], b"\r\n\r\n").is_some()
 }
 
 fn log(setup: &Setup, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, total: Duration) {
@@ -292,12 +310,12 @@ fn log(setup: &Setup, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, total: Dur
 /// Sends head and body in one piece where the system takes it; `written` is how much it has taken.
 fn poll_send(
     cx: &mut Context<'_>,
-    connection: &mut Guarded,
+    connection: &mut (impl AsyncWrite + Unpin),
     head: &[u8],
     body: &[u8],
     written: &mut usize,
 ) -> Poll<io::Result<()>> {
-    let mut stream = Pin::new(connection.inner());
+    let mut stream = Pin::new(connection);
     while *written < head.len() + body.len() {
         let rest = [&head[(*written).min(head.len())..], &body[written.saturating_sub(head.len())..]];
         let pieces = rest.map(IoSlice::new);
@@ -343,8 +361,8 @@ impl Deadline {
         Deadline { at: timer.deadline(), timer, is_set: false }
     }
 
-    fn set(&mut self, after: Duration) {
-        self.at = tokio::time::Instant::now() + after;
+    fn set(&mut self, now: Instant, after: Duration) {
+        self.at = tokio::time::Instant::from_std(now) + after;
         if self.at < self.timer.deadline() {
             self.is_set = false;
             self.timer.as_mut().reset(self.at);

@@ -4,7 +4,7 @@
 //! have its listener's limits, and a stop waits for connections instead of a fixed time.
 
 use crate::config::Limits;
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, Cache, Guard};
 use pingora::protocols::GetSocketDigest;
 use pingora::protocols::SocketDigest;
 use pingora::protocols::l4::stream::Stream;
@@ -37,17 +37,32 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)>
 
 /// A listener's limits, which a change of the configuration changes for connections that are open, too.
 #[derive(Debug)]
-pub(crate) struct LiveLimits(ArcSwap<Limits>);
+pub(crate) struct LiveLimits(Arc<ArcSwap<Limits>>);
+
+/// The limits of a listener as a connection looks at them, again and again: a look costs one comparison.
+pub(super) struct Recent(Cache<Arc<ArcSwap<Limits>>, Arc<Limits>>);
+
+impl Recent {
+    /// The limits now.
+    pub(super) fn now(&mut self) -> &Limits {
+        self.0.load()
+    }
+}
 
 impl LiveLimits {
     /// These, for now.
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(LiveLimits(ArcSwap::from_pointee(limits)))
+        Arc::new(LiveLimits(Arc::new(ArcSwap::from_pointee(limits))))
     }
 
     /// The limits now.
     pub(crate) fn now(&self) -> Guard<Arc<Limits>> {
         self.0.load()
+    }
+
+    /// The limits for somebody who asks often.
+    pub(super) fn recent(&self) -> Recent {
+        Recent(Cache::new(Arc::clone(&self.0)))
     }
 
     /// The limits now, for a whole connection.

@@ -46,11 +46,13 @@ pub(crate) async fn receive<A>(
     let received = match &door.tls {
         Some(tls) => tls.accept(tcp, peer, metrics).await,
         None if door.h2c => detect(tcp, peer, &door.limits.now()).await,
-        None => Some((Box::new(listen::transport(tcp, peer)) as Stream, Protocol::Http1)),
+        None => {
+            return connection::serve_tcp(door.lane.as_ref(), app, tcp, peer, &door.limits, stopping).await;
+        }
     };
     match received {
         Some((stream, Protocol::Http1)) => {
-            connection::serve(door.lane.as_ref(), app, stream, &door.limits, stopping).await;
+            connection::serve(door.lane.as_ref(), app, stream, peer, &door.limits, stopping).await;
         }
         Some((stream, Protocol::Http2)) => http2::serve(app, stream, &door.limits.for_good(), stopping).await,
         None => {}

@@ -169,7 +169,7 @@ pub fn judge<'a, 'k>(
     if config.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|entry| host.is_meant_by(entry))) {
         return Judged::Misdirected;
     }
-    if let Some(resource) = resource.as_ref().filter(|resource| is_own(&resource.path)) {
+    if let Some(resource) = resource.as_ref().filter(|resource| is_own(resource)) {
         return Judged::Own(Own { host: host.name().into(), path: resource.path.clone().into_owned() });
     }
     let route = resource.as_ref().and_then(|resource| table.find(&host, &resource.path));
@@ -188,13 +188,16 @@ pub fn judge<'a, 'k>(
 }
 
 /// Whether a path is ours, or somebody could read it so.
-fn is_own(path: &str) -> bool {
+fn is_own(resource: &Resource<'_>) -> bool {
     let below = |path: &str| path.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path: &str = &resource.path;
     if below(path) {
         return true;
     }
-    let looks_so = memchr::memmem::find(path.as_bytes(), OWN.trim_start_matches("/.").as_bytes()).is_some();
-    looks_so && further_readings(path).map_or(true, |readings| readings.iter().any(|reading| below(reading)))
+    let looks_so = || memchr::memmem::find(path.as_bytes(), OWN.trim_start_matches("/.").as_bytes()).is_some();
+    resource.reads_twice
+        && looks_so()
+        && further_readings(path).map_or(true, |readings| readings.iter().any(|reading| below(reading)))
 }
 
 /// What the request-target names (nothing for `*`) and on which host (RFC 9112 §3.2, §3.2.2).
@@ -273,6 +276,9 @@ impl<'a> Request<'_, 'a> {
         if resource.encoding == Encoding::Invalid || resource.path.len() > MAX_PATH {
             return Err(BypassReason::Path);
         }
+        if !resource.reads_twice {
+            return Ok(());
+        }
         // On `headers` a render carries what the visitor sent, so a path without a route is stricter too.
         let cares_for_no_route = self.config.route(id).cache == CacheMode::Headers;
         let is_stricter = |reading: &str| match self.table.find(host, reading) {
@@ -342,8 +348,10 @@ fn check_route(route: &Route, headers: RequestFields<'_>) -> Result<(), BypassRe
     if headers.has(&AUTHORIZATION) {
         return Err(BypassReason::Authorization);
     }
+    // Most fields begin with another letter than those that are looked for.
+    let begins_so = |name: &str| matches!(name.as_bytes().first(), Some(b'n' | b'N' | b'r' | b'R'));
     let keys_on = |name: &str| route.vary.headers.iter().any(|keyed| keyed.as_str().eq_ignore_ascii_case(name));
-    if headers.names().any(|name| is_next_router(name) && !keys_on(name)) {
+    if headers.names().any(|name| begins_so(name) && is_next_router(name) && !keys_on(name)) {
         return Err(BypassReason::Rsc);
     }
     Ok(())

@@ -43,7 +43,8 @@ pub fn write_member(outcome: &Outcome, now: Timestamp, out: &mut Vec<u8>) {
 fn write_ttl(outcome: &Outcome, now: Timestamp, out: &mut Vec<u8>) {
     if let Some(fresh_until) = outcome.fresh_until {
         let ttl = seconds_until(fresh_until, now).clamp(-MAX_INTEGER, MAX_INTEGER);
-        write!(out, "; ttl={ttl}").expect("writing to memory does not fail");
+        out.extend_from_slice(b"; ttl=");
+        out.extend_from_slice(itoa::Buffer::new().format(ttl).as_bytes());
     }
 }
 

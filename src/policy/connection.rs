@@ -18,6 +18,9 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// Nobody honest does that. Such a field would count when a page is chosen and be gone when the
 /// origin is asked, so one visitor could store a page under another's key.
 pub(crate) fn nominates_what_counts(headers: RequestFields<'_>) -> bool {
+    if !headers.has(&CONNECTION) {
+        return false;
+    }
     let fields = headers.all(&CONNECTION);
     let mut nominated = fields.flat_map(|field| field.split(|&b| b == b',')).map(<[u8]>::trim_ascii);
     nominated.any(|token| HeaderName::from_bytes(token).is_ok_and(|name| headers.has(&name) && !is_hop_by_hop(&name)))

@@ -22,6 +22,7 @@ impl<'a> Cookies<'a> {
     /// Whether any of them makes the request a bypass under `rule`.
     pub(crate) fn make_a_bypass(self, rule: &BypassCookies) -> bool {
         match rule {
+            _ if !self.0.has(&COOKIE) => false,
             BypassCookies::None => false,
             BypassCookies::Any => self.loose_pairs().next().is_some(),
             BypassCookies::Names(names) => self.loose_pairs().any(|(name, _)| is_among(names, name)),
@@ -31,6 +32,7 @@ impl<'a> Cookies<'a> {
     /// Whether the request is one of an editor in draft mode, whose pages are his alone: it carries
     /// the cookie of this name.
     pub(crate) fn ask_for_a_draft(self, cookie: Option<&str>) -> bool {
+        let cookie = cookie.filter(|_| self.0.has(&COOKIE));
         cookie.is_some_and(|cookie| self.loose_pairs().any(|(name, _)| name == cookie.as_bytes()))
     }
 

@@ -33,8 +33,14 @@ pub fn ttl(lifetime: &Lifetime, now: Timestamp) -> i64 {
 
 /// Whole seconds from `now` to `then`, rounded down, so that whatever lies behind is negative.
 pub(crate) fn seconds_until(then: Timestamp, now: Timestamp) -> i64 {
-    let millis = i128::from(then.millis()) - i128::from(now.millis());
-    i64::try_from(millis.div_euclid(1000)).expect("64-bit milliseconds are fewer seconds")
+    let seconds = |millis: u64| i64::try_from(millis / 1000).expect("64-bit milliseconds are fewer seconds");
+    match then.millis().checked_sub(now.millis()) {
+        Some(left) => seconds(left),
+        None => {
+            let past = now.millis() - then.millis();
+            -seconds(past) - i64::from(past % 1000 > 0)
+        }
+    }
 }
 
 /// What a page may be used for at a point in time, from the best to the worst.

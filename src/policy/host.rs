@@ -48,7 +48,7 @@ impl<'a> Host<'a> {
             let address: Ipv6Addr = address.parse().map_err(|_| HostError::BadName)?;
             return Host::new(raw, format!("[{address}]").into(), port);
         }
-        let (name, port) = raw.find(':').map_or((raw, ""), |colon| raw.split_at(colon));
+        let (name, port) = memchr::memchr(b':', raw.as_bytes()).map_or((raw, ""), |colon| raw.split_at(colon));
         Host::new(raw, parse_name(name)?, port)
     }
 
@@ -81,18 +81,43 @@ impl<'a> Host<'a> {
     }
 }
 
+/// An octet that is in no name.
+const BAD: u8 = 1;
+/// An octet that is written differently in the normal form.
+const UPPER: u8 = 2;
+/// What each octet is.
+const KINDS: [u8; 256] = {
+    let mut kinds = [BAD; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_uppercase() {
+            kinds[at] = UPPER;
+        } else if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            kinds[at] = 0;
+        }
+        at += 1;
+    }
+    kinds
+};
+
 fn parse_name(raw: &str) -> Result<Cow<'_, str>, HostError> {
     if raw.is_empty() {
         return Err(HostError::Empty);
     }
-    if !raw.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
+    let kinds = raw.bytes().fold(0, |kinds, byte| kinds | KINDS[usize::from(byte)]);
+    if kinds & BAD != 0 {
         return Err(HostError::BadByte);
     }
     let name = raw.strip_suffix('.').unwrap_or(raw);
-    if name.len() > MAX_NAME || name.split('.').any(str::is_empty) {
+    let bytes = name.as_bytes();
+    let has_empty_label = bytes.first().is_none_or(|&byte| byte == b'.')
+        || bytes.ends_with(b".")
+        || bytes.windows(2).any(|pair| pair == b"..");
+    if name.len() > MAX_NAME || has_empty_label {
         return Err(HostError::BadName);
     }
-    let is_normal = !name.bytes().any(|b| b.is_ascii_uppercase());
+    let is_normal = kinds & UPPER == 0;
     Ok(if is_normal { Cow::Borrowed(name) } else { Cow::Owned(name.to_ascii_lowercase()) })
 }
 

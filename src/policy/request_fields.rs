@@ -36,33 +36,83 @@ impl<'a> Lines<'a> {
         Lines { asks_for_none: true, seen: self.seen | bit(ACCEPT_ENCODING.as_str()), ..self }
     }
 
-    fn named<'n>(self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let replaced = self.asks_for_none && name == ACCEPT_ENCODING.as_str();
-        let lines = if replaced || self.seen & bit(name) == 0 { &[] } else { self.lines };
-        let values = lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value);
-        values.chain(replaced.then_some(&b"identity"[..]))
+    /// Whether a line may have this name: for a name known to the compiler, one comparison.
+    #[inline(always)]
+    fn may_have(self, name: &str) -> bool {
+        self.seen & bit(name) != 0
+    }
+
+    #[inline]
+    fn named<'n>(self, name: &'n str) -> Values<'a, 'n> {
+        if !self.may_have(name) {
+            return Values::Lines(name, [].iter());
+        }
+        if self.asks_for_none && name == ACCEPT_ENCODING.as_str() {
+            return Values::Lines(name, ASKING_FOR_NONE.iter());
+        }
+        Values::Lines(name, self.lines.iter())
+    }
+}
+
+/// What asks for no coding.
+static ASKING_FOR_NONE: [httparse::Header<'static>; 1] =
+    [httparse::Header { name: "accept-encoding", value: b"identity" }];
+
+/// The values of the fields of one name.
+pub enum Values<'a, 'n> {
+    /// Of a map.
+    Map(http::header::ValueIter<'a, HeaderValue>),
+    /// Of lines, with the name.
+    Lines(&'n str, std::slice::Iter<'a, httparse::Header<'a>>),
+}
+
+impl<'a> Iterator for Values<'a, '_> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match self {
+            Values::Map(values) => values.next().map(HeaderValue::as_bytes),
+            Values::Lines(name, lines) => {
+                lines.find(|line| line.name.eq_ignore_ascii_case(name)).map(|line| line.value)
+            }
+        }
     }
 }
 
 /// A bit that is the same for all spellings of a name.
+#[inline(always)]
 fn bit(name: &str) -> u64 {
-    let (Some(first), Some(last)) = (name.as_bytes().first(), name.as_bytes().last()) else { return 0 };
+    let [first, .., last] = name.as_bytes() else { return 1 };
     let mixed = name.len() + usize::from(first | 0x20) * 3 + usize::from(last | 0x20) * 7;
     1 << (mixed % 64)
 }
 
 impl<'a> RequestFields<'a> {
     /// The values of all fields called `name`, in their order.
-    pub fn all<'n>(self, name: &'n HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        let (map, lines) = match self {
-            RequestFields::Map(map) => (Some(map.get_all(name).into_iter()), None),
-            RequestFields::Lines(lines) => (None, Some(lines.named(name.as_str()))),
-        };
-        map.into_iter().flatten().map(HeaderValue::as_bytes).chain(lines.into_iter().flatten())
+    #[inline]
+    pub fn all<'n>(self, name: &'n HeaderName) -> Values<'a, 'n> {
+        match self {
+            RequestFields::Map(map) => Values::Map(map.get_all(name).into_iter()),
+            RequestFields::Lines(lines) => lines.named(name.as_str()),
+        }
+    }
+
+    /// Whether there may be a field called `name`; where there is none, that is nearly always known at once.
+    #[inline(always)]
+    fn may_have(self, name: &HeaderName) -> bool {
+        match self {
+            RequestFields::Map(_) => true,
+            RequestFields::Lines(lines) => lines.may_have(name.as_str()),
+        }
     }
 
     /// The value of the first field called `name`.
+    #[inline]
     pub fn first(self, name: &HeaderName) -> Option<&'a [u8]> {
+        if !self.may_have(name) {
+            return None;
+        }
         match self {
             RequestFields::Map(map) => map.get(name).map(HeaderValue::as_bytes),
             RequestFields::Lines(lines) => lines.named(name.as_str()).next(),
@@ -70,13 +120,26 @@ impl<'a> RequestFields<'a> {
     }
 
     /// The value of the only field called `name`; `None` where there are several.
+    #[inline]
     pub fn only(self, name: &HeaderName) -> Option<&'a [u8]> {
+        if !self.may_have(name) {
+            return None;
+        }
+        self.only_of(name)
+    }
+
+    fn only_of(self, name: &HeaderName) -> Option<&'a [u8]> {
         let mut values = self.all(name);
         values.next().filter(|_| values.next().is_none())
     }
 
     /// Whether there is a field called `name`.
+    #[inline]
     pub fn has(self, name: &HeaderName) -> bool {
+        self.may_have(name) && self.has_it(name)
+    }
+
+    fn has_it(self, name: &HeaderName) -> bool {
         match self {
             RequestFields::Map(map) => map.contains_key(name),
             RequestFields::Lines(lines) => lines.named(name.as_str()).next().is_some(),

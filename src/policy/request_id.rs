@@ -14,6 +14,18 @@ const LONGEST: usize = 128;
 /// Bytes of a name that is made.
 const MADE: usize = 32;
 
+/// Each octet in hexadecimal digits.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut at = 0;
+    while at < 256 {
+        pairs[at] = [DIGITS[at >> 4], DIGITS[at & 15]];
+        at += 1;
+    }
+    pairs
+};
+
 /// The name of a request: 1 to 128 letters, digits and `-_.:+/=~@`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId {
@@ -41,11 +53,9 @@ impl RequestId {
 
     /// The name made from a number: 32 hexadecimal digits.
     pub fn made(number: u128) -> RequestId {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut bytes = [0; LONGEST];
-        for (pair, byte) in bytes.chunks_exact_mut(2).zip(number.to_be_bytes()) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+        for (pair, byte) in bytes.as_chunks_mut().0.iter_mut().zip(number.to_be_bytes()) {
+            *pair = PAIRS[usize::from(byte)];
         }
         RequestId { bytes, length: MADE as u8 }
     }

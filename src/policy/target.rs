@@ -4,6 +4,7 @@
 pub(crate) mod readings;
 
 pub use super::percent::Encoding;
+use super::percent::is_pchar;
 use crate::config::Scheme;
 pub(crate) use crate::uri::path::{normal_path, remove_dot_segments};
 use std::borrow::Cow;
@@ -31,6 +32,8 @@ pub struct Resource<'a> {
     pub path: Cow<'a, str>,
     /// Whether the path's encoding is valid; if not, nobody knows what it means and it is never looked up.
     pub encoding: Encoding,
+    /// Whether there may be [`readings`] of the path besides itself.
+    pub reads_twice: bool,
 }
 
 /// Why a request-target cannot be served: the answer is 400.
@@ -50,8 +53,13 @@ impl<'a> Target<'a> {
     /// # Errors
     /// Bytes that cannot stand in a request-target, authority-form, schemes that are not ours.
     pub fn parse(raw: &'a [u8]) -> Result<Target<'a>, TargetError> {
-        if raw.iter().any(|&b| b <= b' ' || b == 0x7F || b == b'#') {
+        let plain = Resource::plain(raw);
+        let rest = &raw[plain.as_ref().map_or(0, |plain| plain.path.len())..];
+        if rest.iter().any(|&b| b <= b' ' || b == 0x7F || b == b'#') {
             return Err(TargetError::BadByte);
+        }
+        if let Some(resource) = plain {
+            return Ok(Target::Resource(resource));
         }
         if raw == b"*" {
             return Ok(Target::Asterisk);
@@ -69,15 +77,60 @@ impl<'a> Target<'a> {
 
 impl<'a> Resource<'a> {
     fn new(authority: Option<&'a [u8]>, origin_form: Cow<'a, [u8]>, path_and_query: &'a [u8]) -> Self {
-        let question = path_and_query.iter().position(|&b| b == b'?');
+        let question = memchr::memchr(b'?', path_and_query);
         let (raw_path, raw_query) = match question {
             Some(at) => (&path_and_query[..at], Some(&path_and_query[at + 1..])),
             None => (path_and_query, None),
         };
         let (path, encoding) = normal_path(raw_path);
-        Resource { authority, origin_form, raw_query, path, encoding }
+        let reads_twice = readings::has_further_readings(&path);
+        Resource { authority, origin_form, raw_query, path, encoding, reads_twice }
+    }
+
+    /// Of an origin-form whose path is in its normal form as it stands and has no other reading: nearly all are so,
+    /// and it takes one look to see it. What is said of others is said by [`Resource::new`]; `None` does not mean
+    /// that this is one of them.
+    fn plain(raw: &'a [u8]) -> Option<Self> {
+        let mut before = b'/';
+        let mut end = raw.len();
+        for (at, &byte) in raw.iter().enumerate() {
+            if !PLAIN[usize::from(byte)] {
+                if byte != b'?' {
+                    return None;
+                }
+                end = at;
+                break;
+            }
+            if before == b'/' && at > 0 && matches!(byte, b'/' | b'.') {
+                return None;
+            }
+            before = byte;
+        }
+        let path = std::str::from_utf8(&raw[..end]).ok().filter(|path| path.starts_with('/'))?;
+        let reads_twice = end > 1 && before == b'/';
+        let raw_query = raw.get(end + 1..);
+        Some(Resource {
+            authority: None,
+            origin_form: Cow::Borrowed(raw),
+            raw_query,
+            path: path.into(),
+            encoding: Encoding::Valid,
+            reads_twice,
+        })
     }
 }
+
+/// Octets of a path that stand for themselves and mean nothing else to anybody.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        plain[at] = byte == b'/' || (is_pchar(byte) && byte != b';');
+        at += 1;
+    }
+    plain
+};
 
 /// What stands behind `http://` or `https://`. The scheme itself does not count: the listener knows
 /// which one the client used.
@@ -110,6 +163,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_seen_at_one_look_is_so(raw in "/([/.;?a#]|%2[eF]|%61|%3B|é|%){0,8}") {
+            if let Some(plain) = Resource::plain(raw.as_bytes()) {
+                prop_assert_eq!(plain, Resource::new(None, Cow::Borrowed(raw.as_bytes()), raw.as_bytes()));
+            }
+        }
+
         #[test]
         fn no_bytes_make_it_panic(raw in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = Target::parse(&raw);

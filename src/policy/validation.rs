@@ -25,6 +25,10 @@ pub enum Precondition {
     Failed,
 }
 
+/// What a precondition may stand in.
+const CONDITIONS: [HeaderName; 4] =
+    [header::IF_MATCH, header::IF_UNMODIFIED_SINCE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
 /// Evaluates preconditions against a stored page in the order of RFC 9110 §13.2.2. `stored_at` stands in
 /// for a page's `Date` where it has none (RFC 9111 §4.3.2). Only 2xx pages have preconditions (§13.2.1).
 /// `etag` is that of the representation which the request would get.
@@ -39,6 +43,9 @@ pub fn evaluate<'a>(
     let request = request.into();
     let reads = matches!(*method, Method::GET | Method::HEAD);
     if !status.is_success() || !reads {
+        return Precondition::Proceed;
+    }
+    if !CONDITIONS.iter().any(|name| request.has(name)) {
         return Precondition::Proceed;
     }
     if !is_wanted(request, page_fields, etag) {

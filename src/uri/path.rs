@@ -26,7 +26,9 @@ pub(crate) fn normal_path(raw: &[u8]) -> (Cow<'_, str>, Encoding) {
 
 /// The path without `.` and `..` segments (RFC 3986 §5.2.4); `None` where it has none. Empty segments stay.
 pub(crate) fn remove_dot_segments(path: &str) -> Option<String> {
-    if !path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    // A dot segment begins with a dot, which nearly no segment does.
+    let begins_with_dot = path.starts_with('.') || path.as_bytes().windows(2).any(|pair| pair == b"/.");
+    if !begins_with_dot || !path.split('/').any(|segment| matches!(segment, "." | "..")) {
         return None;
     }
     let mut kept: Vec<&str> = Vec::new();

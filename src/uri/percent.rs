@@ -8,14 +8,30 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Component {
     /// `pchar` and `/` stand for themselves.
-    Path,
+    Path = 1,
     /// `pchar`, `/` and `?` stand for themselves.
-    Query,
+    Query = 2,
 }
 
+/// For each octet, a bit for each component in which it stands for itself.
+const ALLOWED: [u8; 256] = {
+    let mut allowed = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if is_pchar(byte) || byte == b'/' {
+            allowed[at] = Component::Path as u8 | Component::Query as u8;
+        } else if byte == b'?' {
+            allowed[at] = Component::Query as u8;
+        }
+        at += 1;
+    }
+    allowed
+};
+
 impl Component {
-    fn allows(self, byte: u8) -> bool {
-        is_pchar(byte) || byte == b'/' || (self == Component::Query && byte == b'?')
+    const fn allows(self, byte: u8) -> bool {
+        ALLOWED[byte as usize] & self as u8 != 0
     }
 }
 

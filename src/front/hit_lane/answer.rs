@@ -20,7 +20,6 @@ use http::header::{COOKIE, RANGE};
 use http::{HeaderName, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use std::cell::RefCell;
-use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -91,12 +90,12 @@ pub(super) fn hit(
 ) -> Option<Hit> {
     // Whoever was shown a fallback is counted when the page comes, and his cookie taken out: not a plain hit.
     let waits = |field: &[u8]| memchr::memmem::find(field, cookie::NAME.as_bytes()).is_some();
-    if request.fields.all(&COOKIE).any(waits) {
+    let sent_cookie = request.fields.has(&COOKIE);
+    if sent_cookie && request.fields.all(&COOKIE).any(waits) {
         return None;
     }
     let incoming = arrival.incoming(request);
     let Judged::Lookup(sought) = judge(&setup.config, &setup.routes, &incoming, &mut scratch.key) else { return None };
-    let sent_cookie = request.fields.has(&COOKIE);
     if sent_cookie && draft::is_draft(setup.config.admin.token.as_deref(), request.fields, arrival.now) {
         return None;
     }
@@ -178,7 +177,9 @@ fn answer(
     head.clear();
     head.extend_from_slice(if is_whole { &wire.whole } else { &wire.not_modified });
     let age = freshness::age(&page.lifetime, arrival.now);
-    write!(head, "Age: {age}\r\ncache-status: ").expect("writing to memory does not fail");
+    head.extend_from_slice(b"Age: ");
+    head.extend_from_slice(itoa::Buffer::new().format(age).as_bytes());
+    head.extend_from_slice(b"\r\ncache-status: ");
     cache_status::write_member(&outcome, arrival.now, head);
     head.extend_from_slice(b"\r\nx-request-id: ");
     head.extend_from_slice(id.as_bytes());

@@ -50,9 +50,9 @@ pub(super) struct Plain<'a> {
 
 /// Reads the first head in `bytes`.
 pub(super) fn read<'a>(bytes: &'a [u8], space: &'a mut Space<'a>, limits: &Limits) -> Read<'a> {
-    let end = memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4);
+    let Some(end) = end_of_head(bytes) else { return Read::Other(None) };
     let head = &bytes[..end.unwrap_or(bytes.len())];
-    if has_bare_line_feed(head) || head.len() > limits.max_head {
+    if head.len() > limits.max_head {
         return Read::Other(None);
     }
     let mut request = httparse::Request::new(&mut []);
@@ -72,9 +72,22 @@ pub(super) fn read<'a>(bytes: &'a [u8], space: &'a mut Space<'a>, limits: &Limit
     }
 }
 
-/// Whether a line ends in a line feed alone. Two parsers may read such a head in two ways.
-fn has_bare_line_feed(head: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
+/// Where the head ends, if it is all there: behind its first empty line. `None` where a line of it ends in a
+/// line feed alone: two parsers may read such a head in two ways.
+fn end_of_head(bytes: &[u8]) -> Option<Option<usize>> {
+    let mut line = 0;
+    for at in memchr::memchr_iter(b'\n', bytes) {
+        if at == line || bytes[at - 1] != b'\r' {
+            return None;
+        }
+        let is_empty = at == line + 1;
+        line = at + 1;
+        // An empty line in front of a request ends nothing.
+        if is_empty && at > 1 {
+            return Some(Some(line));
+        }
+    }
+    Some(None)
 }
 
 fn head_starts_at_once(bytes: &[u8]) -> bool {

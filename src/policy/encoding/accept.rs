@@ -23,7 +23,11 @@ pub struct Accept([u16; Coding::ALL.len()]);
 impl Accept {
     /// The field of a request.
     pub fn of<'a>(request: impl Into<RequestFields<'a>>) -> Accept {
-        Accept::parse(request.into().all(&header::ACCEPT_ENCODING))
+        let request = request.into();
+        if !request.has(&header::ACCEPT_ENCODING) {
+            return Accept::absent();
+        }
+        Accept::parse(request.all(&header::ACCEPT_ENCODING))
     }
 
     /// The field from its lines; none of them means that it is absent. It allocates nothing.

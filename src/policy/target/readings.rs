@@ -84,8 +84,12 @@ pub(crate) fn without_slash(path: &str) -> Option<&str> {
 
 /// Whether any step can change the path: most paths have nothing to read twice. Encoded octets
 /// outside of ASCII mean the same decoded, so paths in other languages have no further readings.
-fn has_further_readings(path: &str) -> bool {
+pub(super) fn has_further_readings(path: &str) -> bool {
     let bytes = path.as_bytes();
+    let is_plain = |pair: &[u8]| !matches!(pair[1], b';' | b'%') && pair != b"//";
+    if bytes.starts_with(b"/") && bytes.windows(2).all(is_plain) {
+        return bytes.len() > 1 && bytes.ends_with(b"/");
+    }
     let ascii_triple = |at: usize| split_triple(&bytes[at + 1..]).is_none_or(|(byte, _)| byte.is_ascii());
     (bytes.len() > 1 && bytes.ends_with(b"/"))
         || bytes.windows(2).any(|pair| pair == b"//")
