@@ -16,7 +16,7 @@ use super::cookies::Cookies;
 use super::forwarded;
 use super::host::Host;
 use super::key::{Key, KeyBuffer, KeyWriter};
-use super::query::{self, Counted, RscParameter};
+use super::query::{self, Counted, RscParameter, TooManyParameters};
 use super::render_request::{keyed_names, write_keyed};
 use super::request_fields::RequestFields;
 use super::route::RouteTable;
@@ -25,7 +25,7 @@ use super::target::{Encoding, Resource, Target};
 use crate::config::{CacheMode, Config, OriginId, Route, RouteId, Scheme};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Method};
-use sought::Found;
+use sought::{Found, Query};
 use std::net::IpAddr;
 
 /// A request as it arrived.
@@ -127,7 +127,7 @@ pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Ad
         }
         Judged::Own(own) => Admission::Own(own),
         Judged::Bypass(understood, reason) => Admission::Bypass(understood.bypass(incoming, reason)),
-        Judged::Lookup(sought) => Admission::Lookup(Box::new(sought.wanted(incoming))),
+        Judged::Lookup(sought) => Admission::Lookup(Box::new(sought.wanted(config, incoming))),
     }
 }
 
@@ -230,7 +230,7 @@ impl<'a> Request<'_, 'a> {
         &self,
         understood: &Understood<'a>,
         buffer: &'k mut KeyBuffer,
-    ) -> Result<(RouteId, Found<'a, 'k>), BypassReason> {
+    ) -> Result<(RouteId, Found<'k>), BypassReason> {
         let resource = understood.resource.as_ref().ok_or(BypassReason::Method)?;
         check_message(self.incoming)?;
         let id = understood.route.ok_or(BypassReason::NoRoute)?;
@@ -255,19 +255,24 @@ impl<'a> Request<'_, 'a> {
         resource: &Resource<'a>,
         route: &Route,
         buffer: &'k mut KeyBuffer,
-    ) -> Result<Found<'a, 'k>, BypassReason> {
+    ) -> Result<Found<'k>, BypassReason> {
         let headers = self.incoming.headers;
         let is_rsc = route.vary.keys_on_rsc() && headers.has(&RSC);
-        let rsc = if is_rsc { RscParameter::Counts } else { RscParameter::NeverCounts };
-        let counted = query::counted(resource.raw_query, route, &self.config.tracking, rsc);
-        let counted = counted.map_err(|_| BypassReason::Query)?;
+        let counted = match resource.raw_query {
+            Some(query) => Some(counted(self.config, route, query, is_rsc).map_err(|_| BypassReason::Query)?),
+            None => None,
+        };
+        let counted = counted.as_ref();
         let host = understood.host.authority(understood.scheme);
-        let mut key = buffer.start(understood.scheme, &host, &resource.path, |out| counted.write_identity(out));
-        write_variant(route, headers, &counted, &mut key);
+        let mut key = buffer.start(understood.scheme, &host, &resource.path, |out| {
+            counted.is_some_and(|counted| counted.write_identity(out))
+        });
+        write_variant(route, headers, counted, &mut key);
         if key.variant_len() > MAX_VARIANT {
             return Err(BypassReason::Vary);
         }
-        Ok(Found { key: key.finish(), counted: Some(counted), is_rsc })
+        let has_tracking = counted.is_some_and(Counted::has_tracking);
+        Ok(Found { key: key.finish(), query: Query::Counts { has_tracking }, is_rsc })
     }
 
     /// The path must mean one thing only, as far as it matters: no reading of it may lead to a route
@@ -296,19 +301,30 @@ impl<'a> Request<'_, 'a> {
     }
 }
 
+/// What of a query counts on `isr` and `static`.
+fn counted<'q>(
+    config: &Config,
+    route: &Route,
+    query: &'q [u8],
+    is_rsc: bool,
+) -> Result<Counted<'q>, TooManyParameters> {
+    let rsc = if is_rsc { RscParameter::Counts } else { RscParameter::NeverCounts };
+    query::counted(Some(query), route, &config.tracking, rsc)
+}
+
 /// The key on `headers`: the query is part of it as it came.
 fn untouched<'a, 'k>(
     understood: &Understood<'a>,
     resource: &Resource<'a>,
     buffer: &'k mut KeyBuffer,
-) -> Result<Found<'a, 'k>, BypassReason> {
+) -> Result<Found<'k>, BypassReason> {
     let query = resource.raw_query.map(std::str::from_utf8).transpose().map_err(|_| BypassReason::Query)?;
     let host = understood.host.authority(understood.scheme);
     let key = buffer.start(understood.scheme, &host, &resource.path, |out| {
         out.extend_from_slice(query.unwrap_or_default().as_bytes());
         query.is_some()
     });
-    Ok(Found { key: key.finish(), counted: None, is_rsc: false })
+    Ok(Found { key: key.finish(), query: Query::Untouched, is_rsc: false })
 }
 
 /// What makes a request a bypass whatever it asks for.
@@ -365,7 +381,7 @@ fn is_next_router(name: &str) -> bool {
 }
 
 /// What tells the variants of a URI apart on `isr` and `static`: as many components on every request of a route.
-fn write_variant(route: &Route, headers: RequestFields<'_>, counted: &Counted<'_>, key: &mut KeyWriter<'_>) {
+fn write_variant(route: &Route, headers: RequestFields<'_>, counted: Option<&Counted<'_>>, key: &mut KeyWriter<'_>) {
     for name in keyed_names(route) {
         key.component(|out| write_keyed(headers, name, out));
     }
@@ -373,7 +389,7 @@ fn write_variant(route: &Route, headers: RequestFields<'_>, counted: &Counted<'_
         key.component(|out| Cookies::of(headers).write_keyed(name, out));
     }
     if route.vary.keys_on_rsc() {
-        key.component(|out| counted.write_rsc(out));
+        key.component(|out| counted.is_some_and(|counted| counted.write_rsc(out)));
     }
 }
 

@@ -141,7 +141,7 @@ fn start_refresh(
     id: &RequestId,
 ) {
     question.refresh(seen, verdict, now, || {
-        let wanted = sought.wanted(incoming);
+        let wanted = sought.wanted(&setup.config, incoming);
         question.order(seen, Arc::clone(setup), &Starter { wanted: &wanted, id: Some(id), sent_cookie })
     });
 }

@@ -1,8 +1,8 @@
 //! What a request asks for, borrowed from it: enough to look a page up. What a render or a bypass needs is
 //! written out only where there is one.
 
-use super::{Bypass, BypassReason, Effect, Incoming, Wanted};
-use crate::config::{OriginId, RouteId, Scheme};
+use super::{Bypass, BypassReason, Effect, Incoming, Wanted, counted};
+use crate::config::{Config, OriginId, RouteId, Scheme};
 use crate::policy::host::Host;
 use crate::policy::key::KeyRef;
 use crate::policy::query::Counted;
@@ -37,11 +37,22 @@ impl Understood<'_> {
 
 /// What identifies a page, and what was found on the way.
 #[derive(Debug)]
-pub(super) struct Found<'a, 'k> {
+pub(super) struct Found<'k> {
     pub(super) key: KeyRef<'k>,
-    /// What of the query counts; nothing on `headers`, where all of it does.
-    pub(super) counted: Option<Counted<'a>>,
+    pub(super) query: Query,
     pub(super) is_rsc: bool,
+}
+
+/// What becomes of the query.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Query {
+    /// What of it counts is in the key and sent.
+    Counts {
+        /// Whether there are tracking parameters, too.
+        has_tracking: bool,
+    },
+    /// All of it is, as it came.
+    Untouched,
 }
 
 /// The page a request asks for: a borrowed [`Wanted`].
@@ -50,7 +61,7 @@ pub struct Sought<'a, 'k> {
     /// The route that takes it.
     pub route: RouteId,
     pub(super) understood: Understood<'a>,
-    pub(super) found: Found<'a, 'k>,
+    pub(super) found: Found<'k>,
 }
 
 impl<'k> Sought<'_, 'k> {
@@ -66,16 +77,23 @@ impl<'k> Sought<'_, 'k> {
 
     /// Whether the request has tracking parameters, which a redirect gets appended.
     pub fn has_tracking(&self) -> bool {
-        self.found.counted.as_ref().is_some_and(Counted::has_tracking)
+        matches!(self.found.query, Query::Counts { has_tracking: true })
     }
 
     /// All that a render needs to know.
-    pub fn wanted(&self, incoming: &Incoming<'_>) -> Wanted {
+    pub fn wanted(&self, config: &Config, incoming: &Incoming<'_>) -> Wanted {
         let Understood { origin, scheme, ref host, ref resource, .. } = self.understood;
         let resource = resource.as_ref().expect("what is looked up has a path");
-        let sent = match &self.found.counted {
-            Some(counted) => counted.sent(),
-            None => resource.raw_query.map(|query| String::from_utf8_lossy(query).into_owned()),
+        let counted = match (self.found.query, resource.raw_query) {
+            // Most who look a page up need no more than its key, so what counted is not carried around.
+            (Query::Counts { .. }, Some(query)) => {
+                counted(config, config.route(self.route), query, self.found.is_rsc).unwrap_or_default()
+            }
+            _ => Counted::default(),
+        };
+        let sent = match self.found.query {
+            Query::Counts { .. } => counted.sent(),
+            Query::Untouched => resource.raw_query.map(|query| String::from_utf8_lossy(query).into_owned()),
         };
         Wanted {
             route: self.route,
@@ -84,7 +102,7 @@ impl<'k> Sought<'_, 'k> {
             scheme,
             host: host.authority(scheme).into(),
             target: sent.map_or_else(|| resource.path.to_string(), |sent| format!("{}?{sent}", resource.path)),
-            tracking: self.found.counted.as_ref().and_then(Counted::tracking),
+            tracking: counted.tracking(),
             method_is_head: *incoming.method == Method::HEAD,
             is_rsc: self.found.is_rsc,
             otherwise: self.understood.bypass(incoming, BypassReason::Method),
