@@ -2,6 +2,7 @@
 //! HTTP comes out. Who serves the requests does not know how their connection was made.
 
 use super::connection;
+use super::farewell::Plain;
 use super::hit_lane::Lane;
 use super::http2;
 use super::listen::{self, LiveLimits};
@@ -46,7 +47,7 @@ pub(crate) async fn receive<A>(
     let received = match &door.tls {
         Some(tls) => tls.accept(tcp, peer, metrics).await,
         None if door.h2c => detect(tcp, peer, &door.limits.now()).await,
-        None => Some((Box::new(listen::transport(tcp, peer)) as Stream, Protocol::Http1)),
+        None => Some((Box::new(Plain::new(tcp, peer)) as Stream, Protocol::Http1)),
     };
     match received {
         Some((stream, Protocol::Http1)) => {
@@ -59,7 +60,7 @@ pub(crate) async fn receive<A>(
 
 /// Reads until the first bytes tell the two protocols apart, and puts them back.
 async fn detect(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Option<(Stream, Protocol)> {
-    let mut transport = listen::transport(tcp, peer);
+    let mut transport = Plain::new(tcp, peer);
     let mut first = [0; PREFACE.len()];
     let mut read = 0;
     let reading = async {
