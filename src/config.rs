@@ -222,6 +222,14 @@ pub struct Server {
     pub port: u16,
 }
 
+impl Origin {
+    /// Whether this one and `other` are asked for the same page by the same request, at the same servers.
+    pub(crate) fn renders_like(&self, other: &Origin) -> bool {
+        let asked = |origin: &Origin| (origin.host_header.clone(), origin.public_scheme, origin.user_agent.clone());
+        self.servers == other.servers && self.ca == other.ca && asked(self) == asked(other)
+    }
+}
+
 impl Server {
     /// `host[:port]` as it stands in a `Host` field; the port only where it is not the scheme's default.
     pub fn authority(&self) -> String {

@@ -6,6 +6,7 @@ mod bypass;
 mod connection;
 mod error_page;
 mod fallback;
+mod farewell;
 mod guard;
 mod handler;
 mod head_check;

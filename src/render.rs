@@ -11,6 +11,7 @@ mod deploys;
 mod encode;
 mod failures;
 mod flight;
+mod flights;
 mod gate;
 mod mishap;
 mod notices;
@@ -26,33 +27,29 @@ pub(crate) mod sitemaps;
 pub(crate) use awaited::{Awaited, Full};
 pub(crate) use failures::{FailedRender, Failures};
 pub(crate) use flight::{Failure, Flight, Head, HeadKind, Told, Waiter};
+pub(crate) use flights::Renderer;
 pub(crate) use gate::is_html;
 pub use notices::Notices;
 
 use crate::config::reload::Fixed;
 use crate::config::{Config, Origin, OriginId, Route, RouteId};
 use crate::metrics::{Metrics, StoreReading};
-use crate::policy::explain::RenderUnderWay;
 use crate::policy::route::{RouteError, RouteTable};
-use crate::policy::{Key, Page, Standing, Timestamp};
+use crate::policy::{Key, Page, Timestamp};
 use crate::store::{Clock, Locked, OnLock, Store};
 use arc_swap::ArcSwap;
 use backoff::{Backoff, GoodRenders};
 use complaints::Complaints;
 use deploys::Deploys;
 use encode::Encoder;
+use flights::Flights;
 use http::HeaderMap;
 use origin::OriginClient;
 use parking_lot::Mutex;
 use preloads::Preloads;
-use scheduler::{Class, Scheduler};
-use std::collections::HashMap;
+use scheduler::Scheduler;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
-
-const FLIGHT_SHARDS: usize = 64;
-
-type FlightShard = Mutex<HashMap<Key, Arc<Flight>, foldhash::quality::RandomState>>;
 
 /// One origin at run time. What it knows of the origin goes on in the next configuration, by name.
 pub(crate) struct OriginState {
@@ -77,6 +74,8 @@ pub struct Setup {
     /// Every series.
     pub metrics: Arc<Metrics>,
     pub(crate) origins: Vec<OriginState>,
+    /// Which one it is, counted from the one that the process began with.
+    generation: u64,
 }
 
 /// Everything a request needs: pages, renders, and the configuration in force.
@@ -84,7 +83,7 @@ pub struct Engine {
     setup: ArcSwap<Setup>,
     pub(crate) store: Store,
     backoff: Backoff,
-    flights: Vec<FlightShard>,
+    flights: Flights,
     encoder: Encoder,
     /// Wakes whoever renders purged pages again.
     purged: Notify,
@@ -138,7 +137,7 @@ impl Setup {
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, notices: Notices) -> Result<Self, RouteError> {
         let routes = RouteTable::new(&config)?;
         let origins = config.origins.iter().map(OriginState::new).collect();
-        Ok(Setup { config, routes, notices, metrics, origins })
+        Ok(Setup { config, routes, notices, metrics, origins, generation: 0 })
     }
 
     /// The next configuration, ready to serve: counts, limits and what is known of the origins go on.
@@ -156,7 +155,7 @@ impl Setup {
         };
         let origins = config.origins.iter().map(state).collect();
         let metrics = Arc::new(self.metrics.next(&config));
-        Ok(Setup { config, routes, notices, metrics, origins })
+        Ok(Setup { config, routes, notices, metrics, origins, generation: self.generation + 1 })
     }
 
     /// The route with this id.
@@ -221,7 +220,7 @@ impl Engine {
             store,
             encoder: Encoder::new(setup.config.encoders),
             backoff: Backoff::default(),
-            flights: (0..FLIGHT_SHARDS).map(|_| FlightShard::default()).collect(),
+            flights: Flights::default(),
             purged: Notify::new(),
             deploys: Deploys::new(setup.config.deploys.first.clone()),
             asset_pages,
@@ -304,58 +303,6 @@ impl Engine {
         self.backoff.len()
     }
 
-    /// The render of this key that is under way.
-    pub(crate) fn under_way(&self, key: &Key) -> Option<RenderUnderWay> {
-        let flight = Arc::clone(self.shard(key).lock().get(key)?);
-        Some(if flight.has_asked() { RenderUnderWay::Running } else { RenderUnderWay::Waiting })
-    }
-
-    /// Joins the render of `key` that runs, or starts one. `still_wanted` is asked under the lock
-    /// that also guards landing, so that a render which has just landed is not repeated; `None`
-    /// means that it was not wanted any more and the lookup is to be made again.
-    pub(crate) fn join_or_start(
-        self: &Arc<Self>,
-        key: &Key,
-        still_wanted: impl FnOnce() -> bool,
-        order: impl FnOnce() -> Order,
-    ) -> Option<Waiter> {
-        let mut shard = self.shard(key).lock();
-        if let Some(flight) = shard.get(key)
-            && self.may_join(flight)
-        {
-            return Some(flight.join());
-        }
-        if !still_wanted() {
-            return None;
-        }
-        let flight = Flight::new(key.clone(), self.store.purge_seq());
-        let waiter = flight.start();
-        shard.insert(key.clone(), Arc::clone(&flight));
-        drop(shard);
-        tokio::spawn(run::fly(Arc::clone(self), flight, order(), Class::Miss));
-        Some(waiter)
-    }
-
-    /// Starts a render of a stale page in the background, unless one runs, and returns it.
-    pub(crate) fn refresh(
-        self: &Arc<Self>,
-        key: &Key,
-        still_wanted: impl FnOnce() -> bool,
-        order: impl FnOnce() -> Order,
-    ) -> Option<Arc<Flight>> {
-        let mut shard = self.shard(key).lock();
-        let runs = shard.get(key).is_some_and(|flight| self.may_join(flight));
-        if runs || !still_wanted() {
-            return None;
-        }
-        let flight = Flight::new(key.clone(), self.store.purge_seq());
-        shard.insert(key.clone(), Arc::clone(&flight));
-        drop(shard);
-        let popularity = self.store.popularity(key);
-        tokio::spawn(run::fly(Arc::clone(self), Arc::clone(&flight), order(), Class::Refresh { popularity }));
-        Some(flight)
-    }
-
     /// Ends the long polls of fallback pages: the process stops, and they would hold it up.
     pub(crate) fn close_polls(&self) {
         self.awaited.close();
@@ -376,24 +323,5 @@ impl Engine {
             purge_rules: self.store.purge_rules() as u64,
             purge_rules_merged: self.store.merged_purge_rules(),
         }
-    }
-
-    /// A render that has seen an older purge sequence than its URI's is not joined, unless it has
-    /// not asked the origin yet: then it takes the newer one along.
-    fn may_join(&self, flight: &Flight) -> bool {
-        let standing = self.store.standing_of_render(flight.key(), flight.purge_seq());
-        standing == Standing::Fine || flight.catch_up(self.store.purge_seq())
-    }
-
-    fn leave_flights(&self, flight: &Arc<Flight>) {
-        let mut shard = self.shard(flight.key()).lock();
-        if shard.get(flight.key()).is_some_and(|current| Arc::ptr_eq(current, flight)) {
-            shard.remove(flight.key());
-        }
-    }
-
-    fn shard(&self, key: &Key) -> &FlightShard {
-        let index = usize::try_from(key.hash64() % FLIGHT_SHARDS as u64).unwrap_or(0);
-        &self.flights[index]
     }
 }

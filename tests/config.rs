@@ -14,6 +14,8 @@ use std::time::Duration;
 
 #[path = "config/command_line.rs"]
 mod command_line;
+#[path = "config/deployments.rs"]
+mod deployments;
 #[path = "config/shipped.rs"]
 mod shipped;
 

@@ -40,6 +40,7 @@ mod scenarios {
     mod purge_foreign;
     mod query;
     mod reload;
+    mod reload_origin;
     mod reload_under_load;
     mod request_id;
     mod revalidation;

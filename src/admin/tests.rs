@@ -26,7 +26,7 @@ fn run(token: Option<&str>) -> Running {
     config.hosts = Some(vec!["shop.example.com".into()]);
     config.admin.token = token.map(Arc::from);
     let setup = Setup::new(Arc::new(config), metrics.clone(), Notices::new(1)).unwrap();
-    let (socket, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (socket, address) = bind("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
     let app = Arc::new(AdminApp::new(Engine::new(setup), Reloading::new().0));
     let (stop, stopped) = watch::channel(false);
     let limits = LiveLimits::new(Limits {

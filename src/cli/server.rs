@@ -235,9 +235,10 @@ fn admin_socket(
     sockets: &Sockets,
 ) -> Result<(TcpListener, SocketAddr), ServerError> {
     let address = config.admin.address;
-    let socket = match inherited.and_then(|inherited| inherited.take_admin(address)) {
+    let (mut same, others) = inherited.map(|inherited| inherited.take_admin(address)).unwrap_or_default();
+    let socket = match same.pop() {
         Some(socket) => socket,
-        None => bind(address)?,
+        None => bind(address, &others)?,
     };
     let bound = socket.local_addr()?;
     Ok((sockets.keep(upgrade::ADMIN, socket)?, bound))
@@ -274,8 +275,8 @@ async fn finish(connections: &Connections, timeout: Duration, signals: &mut Sign
     }
 }
 
-fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
-    let bound = front::bind(address).and_then(|(socket, _)| socket.into_std());
+fn bind(address: SocketAddr, closing: &[std::net::TcpListener]) -> Result<std::net::TcpListener, ServerError> {
+    let bound = front::bind(address, closing).and_then(|(socket, _)| socket.into_std());
     bound.map_err(|error| ServerError::Bind { address, error })
 }
 

@@ -1,16 +1,17 @@
 //! The requests of one HTTP/1 connection, one after the other: hits are answered in the hit lane, where
 //! there is one, and everything else is handed to a pingora application.
 
+use super::farewell::{self, Plain};
 use super::guard::Guarded;
 use super::hit_lane::{Hits, Lane, Left};
-use super::listen::{self, LiveLimits};
+use super::listen::LiveLimits;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// Serves a connection over TCP, as [`serve`] does; pingora hears of it when there is something else than hits.
@@ -25,16 +26,18 @@ pub(super) async fn serve_tcp<A>(
     A: HttpServerApp + Send + Sync + 'static,
 {
     let Some(lane) = lane else {
-        let transport = Box::new(listen::transport(tcp, peer));
+        let transport = Box::new(Plain::new(tcp, peer));
         return serve(None, app, transport, peer, limits, stopping).await;
     };
     let mut hits = Hits::new(lane, peer.ip(), stopping);
     let mut ahead = Vec::new();
     let left = hits.answer(&mut tcp, &mut ahead).await;
-    if let Left::Over = left {
-        return end(&mut tcp).await;
+    match left {
+        Left::Ended => return,
+        Left::Over => return farewell::end(&mut tcp).await,
+        Left::Request(_) | Left::All(_) => {}
     }
-    let mut connection = Box::new(Guarded::new(Box::new(listen::transport(tcp, peer)), Arc::clone(limits)));
+    let mut connection = Box::new(Guarded::new(Box::new(Plain::new(tcp, peer)), Arc::clone(limits)));
     connection.ahead = ahead;
     serve_from(hits, left, app, connection, stopping).await;
 }
@@ -76,7 +79,11 @@ async fn serve_from<A>(
 {
     loop {
         match left {
-            Left::Over => return end(&mut connection).await,
+            Left::Over | Left::Ended => {
+                // A client that has gone cannot be told; the connection ends either way.
+                let _ = connection.shutdown().await;
+                return;
+            }
             Left::Request(len) => {
                 connection.hand_over(len);
                 let Some(behind) = serve_one(app, connection, stopping).await else { return };
@@ -89,11 +96,6 @@ async fn serve_from<A>(
         }
         left = answer(&mut hits, &mut connection).await;
     }
-}
-
-async fn end(connection: &mut (impl AsyncWrite + Unpin)) {
-    // A client that has gone cannot be told; the connection ends either way.
-    let _ = connection.shutdown().await;
 }
 
 fn session(stream: Stream, stopping: &ShutdownWatch) -> ServerSession {

@@ -57,8 +57,10 @@ impl Lane {
 
 /// Why the lane is left.
 pub(super) enum Left {
-    /// The connection is to be closed.
+    /// The connection is to be closed, which the client may not know.
     Over,
+    /// The connection has ended, and the client knows: it closed it, or asked for that with its last request.
+    Ended,
     /// The next bytes are a request of this many, which is not the lane's.
     Request(usize),
     /// What follows is not the lane's, nor is it known how much it is. The head in it must have ended by then.
@@ -130,7 +132,7 @@ impl<'a> Hits<'a> {
                     Turn::Answered { len, keeps_alive, at: now } => {
                         at += len;
                         if !keeps_alive {
-                            return Left::Over;
+                            return if at == bytes.len() && !self.is_stopping() { Left::Ended } else { Left::Over };
                         }
                         (enough, is_untimed) = (1, false);
                         self.answered += 1;
@@ -163,8 +165,8 @@ impl<'a> Hits<'a> {
             make_room(bytes, &mut at);
             let is_idle = bytes.is_empty();
             let read = poll_fn(|cx| self.poll_more(cx, connection, bytes, is_idle, &mut stopped)).await;
-            if !read {
-                return Left::Over;
+            if let Err(left) = read {
+                return left;
             }
             if is_idle {
                 is_untimed = true;
@@ -189,7 +191,13 @@ impl<'a> Hits<'a> {
         }
     }
 
-    /// Reads more; `false` where the connection has ended or is to.
+    /// Whether the listener takes no more connections, and wants to be rid of those that it has.
+    fn is_stopping(&self) -> bool {
+        // Whether it has changed is known without the lock that all connections share.
+        self.stopping.has_changed().is_ok_and(|has_changed| has_changed && *self.stopping.borrow())
+    }
+
+    /// Reads more, unless the connection has ended or is to.
     fn poll_more<S: AsyncRead + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -197,15 +205,15 @@ impl<'a> Hits<'a> {
         bytes: &mut Vec<u8>,
         is_idle: bool,
         stopped: &mut Rarely<impl Future<Output = ()> + Unpin>,
-    ) -> Poll<bool> {
+    ) -> Poll<Result<(), Left>> {
         let read = pin!(connection.read_buf(bytes)).poll(cx);
         if let Poll::Ready(read) = read {
-            return Poll::Ready(read.is_ok_and(|length| length > 0));
+            return Poll::Ready(if read.is_ok_and(|length| length > 0) { Ok(()) } else { Err(Left::Ended) });
         }
         if is_idle && stopped.poll(cx).is_ready() {
-            return Poll::Ready(false);
+            return Poll::Ready(Err(Left::Over));
         }
-        self.deadline.poll(cx).map(|()| false)
+        self.deadline.poll(cx).map(|()| Err(Left::Over))
     }
 
     /// Answers the first request in `bytes` if it is a hit, as far as the client takes it at once.
@@ -223,8 +231,7 @@ impl<'a> Hits<'a> {
             scheme: self.lane.scheme,
             peer: self.peer,
             now: engine.time_of(started),
-            // Whether it has changed is known without the lock that all connections share.
-            is_last: self.stopping.has_changed().is_ok_and(|has_changed| has_changed && *self.stopping.borrow()),
+            is_last: self.is_stopping(),
         };
         let Some(hit) = answer::hit(engine, &setup, arrival, &request, &mut self.scratch) else {
             return Turn::Other(Some(request.len));

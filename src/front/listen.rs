@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Cache, Guard};
 use pingora::protocols::GetSocketDigest;
 use pingora::protocols::SocketDigest;
 use pingora::protocols::l4::stream::Stream;
+use rustix::net::sockopt::set_socket_reuseport;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -22,17 +23,31 @@ const BACKLOG: u32 = 4096;
 /// After an error such as "too many open files", taking more at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Binds an address and says which one it got.
+/// Binds an address and says which one it got. `closing` are sockets of ours that the one to come takes the place
+/// of, and that are still served: where they overlap, as `0.0.0.0:80` and `127.0.0.1:80` do, the system refuses it
+/// unless they share the port for that moment.
 ///
 /// # Errors
 /// When the address is taken or is not this machine's.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+pub(crate) fn bind(address: SocketAddr, closing: &[std::net::TcpListener]) -> io::Result<(TcpListener, SocketAddr)> {
+    let has_port = |socket: &&std::net::TcpListener| socket.local_addr().is_ok_and(|has| has.port() == address.port());
+    let sharing: Vec<_> = closing.iter().filter(has_port).collect();
+    let share = |does| sharing.iter().try_for_each(|socket| set_socket_reuseport(socket, does));
+    share(true)?;
+    let bound = listen(address, !sharing.is_empty());
+    share(false)?;
+    let listener = bound?;
+    set_socket_reuseport(&listener, false)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+fn listen(address: SocketAddr, shares_port: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    socket.set_reuseport(shares_port)?;
     socket.bind(address)?;
-    let listener = socket.listen(BACKLOG)?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
+    socket.listen(BACKLOG)
 }
 
 /// A listener's limits, which a change of the configuration changes for connections that are open, too.

@@ -161,7 +161,7 @@ impl<'a> Lookup<'a> {
 
     fn join_or_start(&self, seen: &Seen, verdict: Verdict, ctx: &Ctx) -> Option<Waiter> {
         let still_wanted = || self.decide(&self.look(), ctx.now) == verdict;
-        self.engine.join_or_start(seen.flight(), still_wanted, || self.order(seen, ctx))
+        self.engine.join_or_start(seen.flight(), self.question().renderer(), still_wanted, || self.order(seen, ctx))
     }
 
     /// Waits for a render and answers with what it brings; `None` means: look again.

@@ -10,7 +10,7 @@ use crate::policy::key::KeyRef;
 use crate::policy::lookup::{self, ClientWish, KeyState, Refresh, Verdict};
 use crate::policy::outcome::Forwarded;
 use crate::policy::{Key, Page, RequestFields, RequestId, Timestamp, freshness, render_request, vary};
-use crate::render::{Asker, Engine, Order, Setup};
+use crate::render::{Asker, Engine, Order, Renderer, Setup};
 use crate::store::Found;
 use http::{HeaderMap, header};
 use std::sync::Arc;
@@ -122,7 +122,12 @@ impl<'a> Question<'a> {
     /// Starts a refresh in the background, if nobody has and it is still what is to be done.
     pub(super) fn refresh(&self, seen: &Seen, verdict: Verdict, now: Timestamp, order: impl FnOnce() -> Order) {
         let still_wanted = || self.decide(&self.look(), now) == verdict;
-        self.engine.refresh(seen.flight(), still_wanted, order);
+        self.engine.refresh(seen.flight(), self.renderer(), still_wanted, order);
+    }
+
+    /// By whom a render for this request is made.
+    pub(super) fn renderer(&self) -> Renderer {
+        Renderer::of(self.setup, self.route_id, self.origin)
     }
 
     /// What a render for this request is to do.

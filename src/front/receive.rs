@@ -2,6 +2,7 @@
 //! HTTP comes out. Who serves the requests does not know how their connection was made.
 
 use super::connection;
+use super::farewell::Plain;
 use super::hit_lane::Lane;
 use super::http2;
 use super::listen::{self, LiveLimits};
@@ -61,7 +62,7 @@ pub(crate) async fn receive<A>(
 
 /// Reads until the first bytes tell the two protocols apart, and puts them back.
 async fn detect(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Option<(Stream, Protocol)> {
-    let mut transport = listen::transport(tcp, peer);
+    let mut transport = Plain::new(tcp, peer);
     let mut first = [0; PREFACE.len()];
     let mut read = 0;
     let reading = async {

@@ -7,6 +7,7 @@
 mod certificates;
 mod stream;
 
+use super::farewell;
 use crate::config::{Certificate, Listener};
 use crate::metrics::{HandshakeFailure, HandshakeKind, Metrics, TlsVersion};
 use certificates::Certificates;
@@ -125,6 +126,7 @@ impl Tls {
             Ok(_) if first[0].is_ascii_uppercase() => {
                 // A client that does not wait for the answer misses nothing else.
                 let _ = tcp.write_all(TO_PLAIN_HTTP).await;
+                farewell::end(&mut tcp).await;
                 return Err(HandshakeFailure::PlainHttp);
             }
             Ok(_) => {}

@@ -115,7 +115,7 @@ pub(crate) async fn fetch_assets(engine: Arc<Engine>) {
             let (setup, origin, key) = (Arc::clone(&order.setup), order.origin, order.key.clone());
             room.wait(&setup, origin).await;
             let still_wanted = || engine.store.get(&key).is_none();
-            let Some(flight) = engine.refresh(&key, still_wanted, || order) else { continue };
+            let Some(flight) = engine.refresh(&key, order.renderer(), still_wanted, || order) else { continue };
             setup.metrics.fetched_asset();
             room.take(flight, Arc::clone(&setup.config.origin(origin).name));
         }

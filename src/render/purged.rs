@@ -146,7 +146,9 @@ impl Sweep<'_> {
             self.engine.wait_for_turn(setup.config.deploys.refresh).await;
         }
         let still_wanted = || matches!(self.engine.due(&setup, key), Due::Now(..));
-        let Some(flight) = self.engine.refresh(key, still_wanted, || *order) else { return ControlFlow::Continue(()) };
+        let Some(flight) = self.engine.refresh(key, order.renderer(), still_wanted, || *order) else {
+            return ControlFlow::Continue(());
+        };
         self.room.take(flight, Arc::clone(&setup.config.origin(origin).name));
         match u32::try_from(setup.config.purging.refresh) {
             _ if standing == Standing::Deployed => setup.metrics.refreshed_deployed(),

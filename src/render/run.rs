@@ -3,9 +3,9 @@
 //! The task is detached. Whatever happens to it, its flight leaves the map and its waiters are told.
 
 mod builds;
+mod traces;
 mod unstored;
 
-use super::backoff::GoodRenders;
 use super::flight::{Failure, Flight, HeadKind};
 use super::gate::{self, Backoff, Circumstances, Gate, NotShared};
 use super::mishap::Mishap;
@@ -15,7 +15,7 @@ use super::{Engine, Order, page};
 use crate::config::{CacheMode, Origin, Route};
 use crate::metrics::RenderResult;
 use crate::policy::storability::{self, Reason};
-use crate::policy::{Fields, Lifetime, Page, RequestId, Standing, Timestamp, hop_by_hop, validation, vary};
+use crate::policy::{Fields, Lifetime, RequestId, Standing, Timestamp, hop_by_hop, validation, vary};
 use crate::telemetry::ids;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -214,13 +214,11 @@ impl Run<'_> {
         let renewed =
             page::renewed(self.route, self.order, prior, &arrived.head(), self.flight.purge_seq(), rand::random());
         let page = Arc::new(renewed.page);
-        if page.key != prior.key {
-            self.engine.store.remove(&prior.key);
+        if page.key != prior.key || !renewed.keep {
+            self.forget(prior);
         }
         if renewed.keep {
             self.put(&page);
-        } else {
-            self.engine.store.remove(&prior.key);
         }
         self.good();
         self.flight.land_confirmed(page);
@@ -302,29 +300,6 @@ impl Run<'_> {
         }
     }
 
-    fn put(&self, page: &Arc<Page>) {
-        self.engine.store.put(Arc::clone(page), self.route.max_variants);
-        self.engine.encode_later(&self.order.setup, self.route, page);
-    }
-
-    fn good(&self) {
-        self.engine.backoff.succeeded(&self.order.key, self.good_renders());
-    }
-
-    fn good_renders(&self) -> &GoodRenders {
-        &self.order.setup.origins[self.order.origin.0].good_renders
-    }
-
-    fn wait_for_origins_cache(&self) {
-        let (key, now) = (&self.order.key, self.engine.now());
-        self.engine.backoff.failed(key, self.good_renders(), now, None, rand::random());
-    }
-
-    fn remember(&self) {
-        let now = self.engine.now();
-        self.engine.store.remember_uncacheable(self.flight.key(), now.later(self.route.uncacheable_ttl), now);
-    }
-
     /// The origin gave no answer that anybody could use.
     fn origin_failed(&self, error: &Mishap) -> RenderResult {
         let result = error.result();
@@ -345,11 +320,6 @@ impl Run<'_> {
             self.log_failure(reason);
         }
         result
-    }
-
-    fn backoff(&self, wait: Option<Duration>) {
-        self.engine.backoff.failed(&self.order.key, self.good_renders(), self.engine.now(), wait, rand::random());
-        self.order.setup.metrics.backed_off(self.order.origin);
     }
 
     fn log_failure(&self, reason: &'static str) {

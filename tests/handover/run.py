@@ -5,8 +5,9 @@ run.py BREADBOX [TIMES]: wrk asks on connections that are kept and on a new conn
 curl over HTTP/2, all at once, while the configuration is changed TIMES times (20) by SIGHUP, and then the process is
 replaced TIMES times by SIGQUIT. Ends with 1 where any of them saw anything but a whole answer of 200.
 
-h2load asks during the reloads alone: it does not go on after GOAWAY (RFC 9113 §6.8), with which a process says goodbye,
-and counts what it did not send as failed.
+h2load asks during the reloads alone. A process says goodbye with GOAWAY (RFC 9113 §6.8), and h2load neither sends the
+rest on another connection nor waits: a trace of its frames shows every stream that it opened answered, and what it
+counts as failed (`-m` for each `-c`) was never sent. Over upgrades `http2.py` asks instead, which follows the RFC.
 """
 
 import http.server
@@ -21,6 +22,8 @@ import tempfile
 import threading
 import time
 import urllib.request
+
+from http2 import Http2
 
 PATIENCE = 60
 
@@ -86,6 +89,9 @@ class Load:
         if not says_goodbye:
             clients["h2load, HTTP/2"] = ["h2load", "-t1", "-c4", "-m8", f"-D{seconds}", h2_url]
         self.curl = Curl(h2_url, seconds)
+        host, path = re.fullmatch(r"http://([^/]*)(.*)", h2_url).groups()
+        name, port = host.split(":")
+        self.http2 = [Http2((name, int(port)), path, 16 * 1024, streams=8, seconds=seconds) for _ in range(2)]
         self.clients = {
             name: subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             for name, command in clients.items()
@@ -97,6 +103,13 @@ class Load:
         for trouble in self.curl.troubles[:10]:
             print(f"    {trouble}")
         failed = bool(self.curl.troubles) or not self.curl.good
+        for client in self.http2:
+            client.join()
+            counts = f"{client.good} requests on {client.connections} connections, {client.again} sent again"
+            print(f"  RFC 9113 §6.8, eight streams at once: {counts}")
+            for trouble in client.troubles[:10]:
+                print(f"    {trouble}")
+            failed = failed or bool(client.troubles) or not client.good
         for name, client in self.clients.items():
             said = client.communicate(timeout=PATIENCE * 10)[0]
             socket_errors = re.search(r"Socket errors: (.*)", said)

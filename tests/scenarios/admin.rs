@@ -1,6 +1,7 @@
 //! The admin listener: health, readiness, metrics; and that none of it is public.
 
-use super::harness::{Ask, Breadbox, Config, Origin, PATIENCE, crowd, eventually};
+use super::harness::{Answer, Ask, Breadbox, Config, Http2, Origin, PATIENCE, crowd, eventually};
+use http::Request;
 
 #[test]
 fn health_and_readiness_are_told() {
@@ -95,6 +96,51 @@ fn nothing_of_admin_is_public() {
         assert_eq!(proxy.get(path).text(), Origin::body(path, 1), "{path}");
     }
     assert_eq!(proxy.ask(&Ask::new("POST", "/-/purge").body("{}")).text(), Origin::body("/-/purge", 2));
+}
+
+#[test]
+fn no_spelling_of_a_request_leads_to_admin() {
+    // The admin's own authority, as `Host` or in an absolute target, paths in other spellings, over HTTP/1.1 and
+    // HTTP/2, with the token: the origin is asked, or the request is refused.
+    let origin = Origin::start();
+    origin.otherwise(|x| x.answer(&Answer::new("of the origin")));
+    let config = Config::new(&origin).route("/{*rest}", "off", &[]).admin("token: t").listener("h2c: true");
+    let proxy = Breadbox::start(config);
+    let admin = proxy.admin_addr().to_string();
+    let paths = [
+        "/metrics",
+        "/status.json",
+        "/-/status.json",
+        "/-/explain?url=/p",
+        "/-/purge",
+        "/-/reload",
+        "/%2D/purge",
+        "//-/purge",
+        "/-%2Fpurge",
+        "/x/../-/purge",
+        "/x/..%2f-/purge",
+        "/./metrics",
+        "/metrics;x",
+    ];
+    let mut http2 = Http2::plain(proxy.addr());
+    for path in paths {
+        for method in ["GET", "POST", "PURGE", "BAN"] {
+            for target in [path.to_owned(), format!("http://{admin}{path}")] {
+                let ask = Ask::new(method, &target).header("Host", &admin).header("Authorization", "Bearer t");
+                let answer = proxy.ask(&ask);
+                assert!(
+                    answer.text() == "of the origin" || answer.status == 400,
+                    "{method} {target}: {}",
+                    answer.text()
+                );
+            }
+            let request = Request::builder().method(method).uri(format!("http://{admin}{path}"));
+            let answer = http2.ask(request.header("authorization", "Bearer t").body(()).expect("a request"), &[]);
+            assert_eq!(answer.expect("an answer").text(), "of the origin", "{method} {path}");
+        }
+    }
+    assert_eq!(proxy.metric("breadbox_config_generation", &[]), 1.0);
+    assert_eq!(proxy.metric("breadbox_purges_total", &[]), 0.0);
 }
 
 #[test]

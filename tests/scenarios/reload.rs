@@ -268,3 +268,22 @@ fn the_level_of_the_log_changes() {
     eventually("the second is told", PATIENCE, || proxy.count_logged("INFO", "\"generation\":3") == 1);
     assert_eq!(proxy.count_logged("INFO", "was reloaded"), 1);
 }
+
+#[test]
+fn a_listener_may_take_the_place_of_one_that_overlaps_with_it() {
+    // Bug: `0.0.0.0:80` could not become `127.0.0.1:80`, nor the other way round, because the port was taken: by the
+    // listener that was to go. Whom the new one does not mean is refused.
+    let origin = Origin::start();
+    let at = |address: &str| String::from(isr(&origin)).replacen("127.0.0.1:0", address, 1);
+    let proxy = Breadbox::start(at("0.0.0.0:0"));
+    let port = proxy.addr().port();
+    let answers = |address: &str| TcpStream::connect((address, port)).is_ok();
+    Client::connect(([127, 0, 0, 1], port).into()).get("/p");
+    assert!(answers("127.0.0.2"));
+    for (address, others) in [("127.0.0.1", false), ("0.0.0.0", true), ("127.0.0.1", false)] {
+        let answer = proxy.reload(at(&format!("{address}:{port}")));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(Client::connect(([127, 0, 0, 1], port).into()).get("/p").is_hit());
+        eventually("others are served, or refused", PATIENCE, || answers("127.0.0.2") == others);
+    }
+}

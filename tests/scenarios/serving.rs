@@ -2,6 +2,8 @@
 //! `Cache-Status` (RFC 9211).
 
 use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, Response, eventually, until_body};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 const LAST_MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const BODY: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
@@ -249,5 +251,31 @@ fn keep_alive_survives_every_kind_of_answer() {
         }
         assert_eq!(client.get("/api/x").text(), Origin::body("/api/x", n));
         assert_eq!(client.ask(&Ask::new("POST", "/api/y").body("data")).text(), Origin::body("/api/y", n));
+    }
+}
+
+#[test]
+fn an_answer_arrives_whatever_the_client_has_sent_behind_its_last_request() {
+    // Bug: a connection was closed while bytes of the client's were unread; that resets it, and the client lost what
+    // had not arrived yet. A miss and a hit, that is pingora's way to end a connection and the hit lane's.
+    let origin = Origin::start();
+    let page = "x".repeat(300_000);
+    let answer = Answer::html(page.clone());
+    origin.otherwise(move |x| x.answer(&answer));
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]));
+    for (n, served) in [(1.0, "stored"), (2.0, "; hit")] {
+        let mut client = TcpStream::connect(proxy.addr()).expect("the proxy listens");
+        client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = b"GET /p HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+        client.write_all(&[&request[..], &[b'x'; 30_000]].concat()).expect("the proxy's buffer takes it");
+        // The client has read nothing when the proxy has closed.
+        eventually("the connection is closed", PATIENCE, || {
+            proxy.metric("breadbox_requests_total", &[]) == n && proxy.metric("breadbox_connections", &[]) == 0.0
+        });
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).expect("the connection is not reset");
+        let answer = String::from_utf8(answer).expect("text");
+        assert!(answer.contains(served), "{}", &answer[..400]);
+        assert!(answer.ends_with(&page), "{} bytes", answer.len());
     }
 }

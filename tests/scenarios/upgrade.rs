@@ -1,6 +1,6 @@
 //! Upgrading the binary: a successor takes the listening sockets over while clients ask without a pause.
 
-use super::harness::{Answer, Ask, Breadbox, Client, Config, Gate, Origin, PATIENCE, crowd, eventually};
+use super::harness::{Answer, Ask, Breadbox, Client, Config, Gate, Http2, Origin, PATIENCE, crowd, eventually, get};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -48,6 +48,56 @@ fn no_request_fails_while_one_process_takes_over_from_another() {
             }
         }
         over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn no_stream_fails_while_one_process_takes_over_from_another() {
+    // Eight streams at once on one connection after the other: every stream that GOAWAY does not name as untouched
+    // (RFC 9113 §6.8) is answered whole, and only those are sent again.
+    let origin = Origin::start();
+    let mut running = Breadbox::start(config(&origin).listener("h2c: true"));
+    let addr = running.addr();
+    let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let (mut connections, mut again) = (0, 0);
+            while !over.load(Ordering::Relaxed) {
+                let mut http2 = Http2::plain(addr);
+                connections += 1;
+                let mut says_goodbye = false;
+                while !says_goodbye && !over.load(Ordering::Relaxed) {
+                    let targets: Vec<String> = (0..8).map(|n| format!("/{}/{n}", ["page", "api"][n % 2])).collect();
+                    let sent: Vec<_> =
+                        targets.iter().map(|target| http2.send(get(&format!("http://a.test{target}")))).collect();
+                    for (target, sent) in targets.iter().zip(sent) {
+                        match http2.answer(sent) {
+                            Ok(answer) => assert_eq!((answer.status(), answer.text().contains(target)), (200, true)),
+                            Err(error) if error.is_go_away() && error.is_remote() => {
+                                assert_eq!(error.reason(), Some(h2::Reason::NO_ERROR), "{target}");
+                                (says_goodbye, again) = (true, again + 1);
+                            }
+                            Err(error) => panic!("{target}: {error}"),
+                        }
+                        asked.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+            (connections, again)
+        });
+        for _ in 0..UPGRADES {
+            running.may_end();
+            let successor = running.successor();
+            assert_eq!(running.wait_exit(PATIENCE).code(), Some(0));
+            running = successor;
+            let before = asked.load(Ordering::Relaxed);
+            while asked.load(Ordering::Relaxed) < before + 200 && !load.is_finished() {
+                thread::yield_now();
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        let (connections, again) = load.join().expect("no stream fails");
+        assert!(connections > UPGRADES && again <= 8 * connections, "{connections} connections, {again} sent again");
     });
 }
 

@@ -101,6 +101,11 @@ pub(super) fn prepare(
     sockets: &Sockets,
 ) -> Result<Prepared, ServerError> {
     let mut prepared = Prepared { bound: Vec::new(), doors: Vec::new() };
+    let wanted: Vec<String> = named(config).map(|(name, _)| name).collect();
+    let closing = match &inherited {
+        Some(inherited) => inherited.others(&wanted)?,
+        None => sockets.others(&wanted)?,
+    };
     for (name, listener) in named(config) {
         match open.iter().find(|(other, _)| *other == name) {
             Some((_, before)) if opens_alike(before, listener) => {}
@@ -108,7 +113,7 @@ pub(super) fn prepare(
             None => {
                 let mut taken = inherited.as_mut().map(|inherited| inherited.take(&name)).unwrap_or_default();
                 if taken.is_empty() {
-                    taken.push(super::bind(listener.address)?);
+                    taken.push(super::bind(listener.address, &closing)?);
                 }
                 let address = taken[0].local_addr()?;
                 let mut kept = Kept { name, sockets: sockets.clone(), is_open: false };

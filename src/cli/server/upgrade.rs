@@ -58,9 +58,22 @@ impl Sockets {
         self.0.lock().clear();
     }
 
+    /// Those of public listeners that are not among these.
+    ///
+    /// # Errors
+    /// When there are too many files.
+    pub(super) fn others(&self, wanted: &[String]) -> io::Result<Vec<std::net::TcpListener>> {
+        others(&self.0.lock(), wanted)
+    }
+
     fn handles(&self) -> io::Result<Vec<(String, std::net::TcpListener)>> {
         self.0.lock().iter().map(|(name, socket)| Ok((name.clone(), socket.try_clone()?))).collect()
     }
+}
+
+fn others(sockets: &[(String, std::net::TcpListener)], wanted: &[String]) -> io::Result<Vec<std::net::TcpListener>> {
+    let others = sockets.iter().filter(|(name, _)| name != ADMIN && !wanted.contains(name));
+    others.map(|(_, socket)| socket.try_clone()).collect()
 }
 
 /// What a successor has been given.
@@ -94,12 +107,23 @@ impl Inherited {
         Vec::into_iter(taken).map(|(_, socket)| socket).collect()
     }
 
-    /// The admin socket, if it has this address still.
-    pub(super) fn take_admin(&mut self, address: SocketAddr) -> Option<std::net::TcpListener> {
+    /// Those of public listeners that are not among these.
+    ///
+    /// # Errors
+    /// When there are too many files.
+    pub(super) fn others(&self, wanted: &[String]) -> io::Result<Vec<std::net::TcpListener>> {
+        others(&self.sockets, wanted)
+    }
+
+    /// The admin socket, among the first if it has this address still.
+    pub(super) fn take_admin(
+        &mut self,
+        address: SocketAddr,
+    ) -> (Vec<std::net::TcpListener>, Vec<std::net::TcpListener>) {
         let same = |socket: &std::net::TcpListener| {
             socket.local_addr().is_ok_and(|has| has == address || (address.port() == 0 && has.ip() == address.ip()))
         };
-        self.take(ADMIN).into_iter().find(same)
+        self.take(ADMIN).into_iter().partition(same)
     }
 
     /// Says that everything is ready; from here on this process serves and the other one stops to accept.

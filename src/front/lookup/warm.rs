@@ -43,7 +43,8 @@ pub(in crate::front) async fn warm(engine: &Arc<Engine>, asked: &Asked) -> Warme
         other => return lookup.warmed(&seen, other, Warmed::Kept),
     }
     let still_wanted = || lookup.decide(&lookup.look(), now) == verdict;
-    let Some(flight) = engine.refresh(seen.flight(), still_wanted, || lookup.order_of(&seen, None, false)) else {
+    let by = lookup.question().renderer();
+    let Some(flight) = engine.refresh(seen.flight(), by, still_wanted, || lookup.order_of(&seen, None, false)) else {
         return Warmed::Kept;
     };
     flight.ended().await;

@@ -1,5 +1,6 @@
 //! A client's connection under TLS, in the form in which pingora takes connections.
 
+use crate::front::farewell::Farewell;
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{GetProxyDigest, GetSocketDigest, GetTimingDigest, SocketDigest, TimingDigest};
@@ -22,6 +23,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub(super) struct TlsStream {
     inner: tokio_rustls::server::TlsStream<TcpStream>,
     socket: Arc<SocketDigest>,
+    farewell: Farewell,
 }
 
 impl TlsStream {
@@ -29,7 +31,7 @@ impl TlsStream {
         let socket = SocketDigest::from_raw_fd(inner.as_raw_fd());
         // The cell is new, so it is empty.
         let _ = socket.peer_addr.set(Some(peer.into()));
-        TlsStream { inner, socket: Arc::new(socket) }
+        TlsStream { inner, socket: Arc::new(socket), farewell: Farewell::default() }
     }
 }
 
@@ -61,7 +63,8 @@ impl AsyncWrite for TlsStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        this.farewell.poll(&mut this.inner, cx)
     }
 }
 

@@ -52,7 +52,7 @@ impl Run<'_> {
             self.remember();
         }
         if let Some(prior) = self.order.prior.as_ref().filter(|_| reason != NotShared::EventStream) {
-            self.engine.store.remove(&prior.key);
+            self.forget(prior);
         }
         self.leave_the_map();
         if anonymous && self.order.asker.sent_cookie {
