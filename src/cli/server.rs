@@ -1,6 +1,7 @@
 //! Starting, serving and stopping: binds every listener, serves until a signal comes, then finishes
 //! what is in flight within `shutdown_timeout`.
 
+mod fronts;
 mod listeners;
 mod reload;
 mod signals;
@@ -21,6 +22,7 @@ use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
 pub(super) use reload::{Reloader, Source};
 
+use fronts::Fronts;
 use listeners::Listeners;
 use signals::{Signals, Wish};
 use std::net::SocketAddr;
@@ -146,7 +148,8 @@ impl Server {
         let program = Program::of_this_process();
         let mut inherited = if self.options.upgrade { Some(Inherited::of_running(&config)?) } else { None };
         let sockets = Sockets::default();
-        let prepared = listeners::prepare(&config, &[], inherited.as_mut(), &sockets)?;
+        let fronts = Fronts::start(config.threads)?;
+        let prepared = listeners::prepare(&config, &[], inherited.as_mut(), &sockets, &fronts.view())?;
         let admin_socket = admin_socket(&config, inherited.as_mut(), &sockets)?;
         let metrics = Arc::new(Metrics::new(&config));
         let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
@@ -155,7 +158,7 @@ impl Server {
         observe(&engine, &metrics);
         metrics.observe_log(self.reloader.telemetry.dropped());
         let mut watch = self.reloader.watch(&config, self.options.watch)?;
-        let mut listeners = Listeners::new(&engine, &sockets);
+        let mut listeners = Listeners::new(&engine, &sockets, fronts.view());
         let (tell, lists) = oneshot::channel();
         tokio::spawn(keep_lists(Arc::clone(&engine), tell));
         // Nobody is let through because a file has not been read yet; one that takes long is waited for no longer.
@@ -241,7 +244,10 @@ fn admin_socket(
         None => bind(address, &others)?,
     };
     let bound = socket.local_addr()?;
-    Ok((sockets.keep(upgrade::ADMIN, socket)?, bound))
+    socket.set_nonblocking(true)?;
+    let served = TcpListener::from_std(socket.try_clone()?)?;
+    sockets.keep(upgrade::ADMIN, socket);
+    Ok((served, bound))
 }
 
 /// Serves the admin listener until the task is aborted.

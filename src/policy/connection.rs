@@ -23,5 +23,6 @@ pub(crate) fn nominates_what_counts(headers: RequestFields<'_>) -> bool {
     }
     let fields = headers.all(&CONNECTION);
     let mut nominated = fields.flat_map(|field| field.split(|&b| b == b',')).map(<[u8]>::trim_ascii);
-    nominated.any(|token| HeaderName::from_bytes(token).is_ok_and(|name| headers.has(&name) && !is_hop_by_hop(&name)))
+    let is_there = |token: &[u8]| headers.names().any(|name| name.as_bytes().eq_ignore_ascii_case(token));
+    nominated.any(|token| is_there(token) && HeaderName::from_bytes(token).is_ok_and(|name| !is_hop_by_hop(&name)))
 }

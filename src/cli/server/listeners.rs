@@ -3,6 +3,7 @@
 //! more connections and finishes those that it has.
 
 use super::ServerError;
+use super::fronts;
 use super::upgrade::{Inherited, Sockets};
 use crate::config::{Config, Listener};
 use crate::front::{self, Connections, Door, LAST_REQUESTS, Lane, LiveLimits, Proxy, Tls};
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 pub(super) struct Listeners {
     engine: Arc<Engine>,
     sockets: Sockets,
+    fronts: fronts::View,
     connections: Arc<Connections>,
     open: Vec<Open>,
 }
@@ -36,7 +38,8 @@ pub(super) struct Prepared {
 /// A listener that is not open yet.
 struct Bound {
     kept: Kept,
-    served: Vec<TcpListener>,
+    /// Of each socket, the handles of all fronts.
+    served: Vec<Vec<TcpListener>>,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
 }
@@ -50,9 +53,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn keep(&mut self, socket: std::net::TcpListener) -> std::io::Result<TcpListener> {
+    fn keep(&mut self, socket: std::net::TcpListener, fronts: &fronts::View) -> std::io::Result<Vec<TcpListener>> {
+        socket.set_nonblocking(true)?;
+        let served = fronts.register(&socket)?;
         self.is_open = true;
-        self.sockets.keep(&self.name, socket)
+        self.sockets.keep(&self.name, socket);
+        Ok(served)
     }
 }
 
@@ -99,6 +105,7 @@ pub(super) fn prepare(
     open: &[(String, Listener)],
     mut inherited: Option<&mut Inherited>,
     sockets: &Sockets,
+    fronts: &fronts::View,
 ) -> Result<Prepared, ServerError> {
     let mut prepared = Prepared { bound: Vec::new(), doors: Vec::new() };
     let wanted: Vec<String> = named(config).map(|(name, _)| name).collect();
@@ -117,7 +124,7 @@ pub(super) fn prepare(
                 }
                 let address = taken[0].local_addr()?;
                 let mut kept = Kept { name, sockets: sockets.clone(), is_open: false };
-                let served = taken.into_iter().map(|socket| kept.keep(socket)).collect::<Result<_, _>>()?;
+                let served = taken.into_iter().map(|socket| kept.keep(socket, fronts)).collect::<Result<_, _>>()?;
                 prepared.bound.push(Bound { kept, served, address, tls: Tls::of(listener)? });
             }
         }
@@ -140,9 +147,14 @@ fn named(config: &Config) -> impl Iterator<Item = (String, &Listener)> {
 
 impl Listeners {
     /// None yet.
-    pub(super) fn new(engine: &Arc<Engine>, sockets: &Sockets) -> Self {
+    pub(super) fn new(engine: &Arc<Engine>, sockets: &Sockets, fronts: fronts::View) -> Self {
         let (engine, sockets) = (Arc::clone(engine), sockets.clone());
-        Listeners { engine, sockets, connections: Arc::default(), open: Vec::new() }
+        Listeners { engine, sockets, fronts, connections: Arc::default(), open: Vec::new() }
+    }
+
+    /// Who serves their connections.
+    pub(super) fn fronts(&self) -> &fronts::View {
+        &self.fronts
     }
 
     /// Where a successor finds the sockets.
@@ -192,6 +204,7 @@ impl Listeners {
         let metrics = Arc::clone(&self.engine.setup().metrics);
         let public = Public {
             service: Arc::clone(&service),
+            fronts: self.fronts.clone(),
             connections: Arc::clone(&self.connections),
             series: metrics.listener(&bound.kept.name),
             metrics,
@@ -199,11 +212,13 @@ impl Listeners {
         };
         super::announce("public", bound.address);
         let public = Arc::new(public);
-        let accept = |socket| {
+        let accept = |(here, socket)| {
             let public = Arc::clone(&public);
-            tokio::spawn(front::accept(socket, stopping.clone(), move |tcp, peer| public.serve(tcp, peer)))
+            let serve = move |tcp, peer| public.serve(here, tcp, peer);
+            self.fronts.handle(here).spawn(front::accept(socket, stopping.clone(), serve))
         };
-        let accepting = bound.served.into_iter().map(accept).collect();
+        let accepting =
+            bound.served.into_iter().flat_map(|socket| socket.into_iter().enumerate()).map(accept).collect();
         let (kept, config) = (bound.kept, listener.clone());
         self.open.push(Open { kept, config, limits, service, older: Vec::new(), stop, accepting });
     }
@@ -281,6 +296,7 @@ impl Service {
 /// What a public listener needs to serve a connection.
 struct Public {
     service: Arc<ArcSwap<Service>>,
+    fronts: fronts::View,
     connections: Arc<Connections>,
     series: ListenerSeries,
     metrics: Arc<Metrics>,
@@ -288,15 +304,32 @@ struct Public {
 }
 
 impl Public {
-    fn serve(&self, tcp: TcpStream, peer: SocketAddr) {
-        let open = self.connections.enter();
-        let counted = self.series.connection();
+    /// Serves a connection that was taken at the front `here`, on which this runs.
+    fn serve(&self, here: usize, tcp: TcpStream, peer: SocketAddr) {
+        let place = self.fronts.place(here);
+        let counted = (self.connections.enter(), self.series.connection());
         let service = self.service.load_full();
         let (metrics, stopping) = (Arc::clone(&self.metrics), self.stopping.clone());
-        tokio::spawn(async move {
+        let receive = async move |tcp| {
             front::receive(&service.door, &service.proxy, tcp, peer, &metrics, &stopping).await;
             drop(counted);
-            drop(open);
+        };
+        if place.at() == here {
+            tokio::spawn(async move {
+                receive(tcp).await;
+                drop(place);
+            });
+            return;
+        }
+        let there = self.fronts.handle(place.at()).clone();
+        let moved = tcp.into_std();
+        there.spawn(async move {
+            // Where a front cannot wait for another connection, the client sees this one close.
+            match moved.and_then(TcpStream::from_std) {
+                Ok(tcp) => receive(tcp).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be served"),
+            }
+            drop(place);
         });
     }
 }

@@ -2,6 +2,7 @@
 //! anything changes.
 
 use super::ServerError;
+use super::fronts;
 use super::listeners::{self, Listeners, Prepared};
 use super::upgrade::Sockets;
 use super::watch::Watch;
@@ -71,8 +72,8 @@ async fn read(source: &Source, engine: &Arc<Engine>, listeners: &Listeners) -> R
         return Err(Refusal::Never("this process runs without a configuration file; there is nothing to reload"));
     };
     let (path, engine): (PathBuf, _) = (path.clone(), Arc::clone(engine));
-    let (open, sockets) = (listeners.open(), listeners.sockets().clone());
-    let reading = tokio::task::spawn_blocking(move || ready(&path, &engine, &open, &sockets));
+    let (open, sockets, fronts) = (listeners.open(), listeners.sockets().clone(), listeners.fronts().clone());
+    let reading = tokio::task::spawn_blocking(move || ready(&path, &engine, &open, &sockets, &fronts));
     match tokio::time::timeout(PATIENCE, reading).await {
         Ok(Ok(ready)) => ready,
         Ok(Err(_)) => Err(Refusal::Other("reading the configuration broke off".to_owned())),
@@ -81,7 +82,13 @@ async fn read(source: &Source, engine: &Arc<Engine>, listeners: &Listeners) -> R
 }
 
 /// Everything that can fail.
-fn ready(path: &Path, engine: &Arc<Engine>, open: &[(String, Listener)], sockets: &Sockets) -> Result<Ready, Refusal> {
+fn ready(
+    path: &Path,
+    engine: &Arc<Engine>,
+    open: &[(String, Listener)],
+    sockets: &Sockets,
+    fronts: &fronts::View,
+) -> Result<Ready, Refusal> {
     let config = Config::load(path).map_err(Refusal::Mistakes)?;
     let setup = engine.setup();
     let mut fixed = setup.config.fixed(&config);
@@ -90,7 +97,7 @@ fn ready(path: &Path, engine: &Arc<Engine>, open: &[(String, Listener)], sockets
         return Err(Refusal::Fixed(fixed));
     }
     let other = |error: &dyn std::fmt::Display| Refusal::Other(error.to_string());
-    let prepared = listeners::prepare(&config, open, None, sockets).map_err(|error| other(&error))?;
+    let prepared = listeners::prepare(&config, open, None, sockets, fronts).map_err(|error| other(&error))?;
     let notices = Notices::new(config.routes.len());
     let setup = setup.next(Arc::new(config), notices).map_err(|error| other(&error))?;
     Ok(Ready { setup, prepared })

@@ -18,7 +18,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -37,15 +37,9 @@ const MAX_SUCCESSORS: usize = 4;
 pub(super) struct Sockets(Arc<Mutex<Vec<(String, std::net::TcpListener)>>>);
 
 impl Sockets {
-    /// Keeps a handle of a socket that is to be served.
-    ///
-    /// # Errors
-    /// When there are too many files.
-    pub(super) fn keep(&self, name: &str, socket: std::net::TcpListener) -> io::Result<TcpListener> {
-        socket.set_nonblocking(true)?;
-        let served = TcpListener::from_std(socket.try_clone()?)?;
+    /// Keeps a socket that is served.
+    pub(super) fn keep(&self, name: &str, socket: std::net::TcpListener) {
         self.0.lock().push((name.to_owned(), socket));
-        Ok(served)
     }
 
     /// Lets go of those with this name, so that they close with their listener.
