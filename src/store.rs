@@ -6,6 +6,7 @@
 mod clock;
 pub mod codec;
 mod disk;
+mod hot;
 mod journal;
 mod memory;
 mod octets;
@@ -17,6 +18,7 @@ mod variants;
 
 pub(crate) use clock::Clock;
 pub use disk::{Locked, OnLock};
+pub(crate) use hot::Loan;
 pub use journal::NotWrittenDown;
 pub(crate) use memory::Wear;
 pub(crate) use variants::Found;
@@ -29,7 +31,7 @@ use crate::policy::{Key, Page, PurgeSeq, RequestFields, Standing, Timestamp};
 use disk::Disk;
 use http::HeaderMap;
 use journal::{Awaited, Journal};
-use memory::{Entry, Memory};
+use memory::{Entry, Lending, Memory};
 use parking_lot::Mutex;
 use popularity::Popularity;
 use purge_clock::PurgeClock;
@@ -109,18 +111,45 @@ impl Store {
         }
     }
 
+    /// The same for a hit: a page that this thread is asked for often it lends itself.
+    pub(crate) fn lend(&self, key: KeyRef<'_>) -> Option<Loan> {
+        let lending = self.memory.lend(key)?;
+        self.lent(key, lending).ok()?
+    }
+
     /// The variant in memory under `base` that fits the request (RFC 9111 §4.1).
     pub(crate) fn find<'k, 'r>(&self, base: impl Into<KeyRef<'k>>, request: impl Into<RequestFields<'r>>) -> Found {
         let (base, request) = (base.into(), request.into());
-        match self.memory.get(base) {
-            None => Found::Nothing,
-            Some(Entry::Page(page)) => self.valid(page).map_or(Found::Nothing, Found::Page),
-            Some(Entry::Variants(variants)) => {
+        let Some(lending) = self.memory.lend(base) else { return Found::Nothing };
+        match self.lent(base, lending) {
+            Ok(page) => page.map_or(Found::Nothing, Found::Page),
+            Err(variants) => {
                 if let Some(page) = variants.select(request).and_then(|key| self.get(key)) {
-                    return Found::Page(page);
+                    return Found::Page(Loan::Found(page));
                 }
                 variants.key_for(base, request).map_or(Found::Nothing, Found::NoVariant)
             }
+        }
+    }
+
+    /// The page, unless it is void, or the variants that there are in its place.
+    fn lent(&self, key: KeyRef<'_>, lending: Lending) -> Result<Option<Loan>, Arc<Variants>> {
+        match lending {
+            Lending::Own(borrowed) => {
+                if borrowed.is_round {
+                    self.popularity.touch_times(&key, hot::ROUND);
+                }
+                let is_void = self.clock.standing(&borrowed.page) == Standing::Void;
+                Ok((!is_void).then_some(Loan::Lent(borrowed.page)))
+            }
+            Lending::Tier(Entry::Page(page), stamp) => {
+                let page = self.valid(page);
+                if let Some(page) = &page {
+                    self.memory.offer(page, stamp);
+                }
+                Ok(page.map(Loan::Found))
+            }
+            Lending::Tier(Entry::Variants(variants), _) => Err(variants),
         }
     }
 
@@ -210,6 +239,13 @@ impl Store {
     /// Whether answers for this key are remembered as not to be shared.
     pub(crate) fn is_uncacheable(&self, key: &Key, now: Timestamp) -> bool {
         self.uncacheable.contains(key, now)
+    }
+
+    /// Counts a request for this key that found this page, or none, unless its thread does.
+    pub(crate) fn count_use(&self, key: KeyRef<'_>, page: Option<&Loan>) {
+        if !matches!(page, Some(Loan::Lent(_))) {
+            self.touch(key);
+        }
     }
 
     /// Counts a use of this key.

@@ -64,15 +64,17 @@ impl<'a> Lookup<'a> {
     /// # Errors
     /// When the client has gone, or a body broke off half-way.
     pub(super) async fn run(&mut self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<Next> {
-        self.engine.store.touch(&self.wanted.key);
         self.meet(&mut ctx.visitor, ctx.now);
         for turn in 0..MAX_TURNS {
             if turn > 0 {
                 ctx.now = self.engine.now();
             }
             let seen = self.look_everywhere(turn, ctx).await;
+            if turn == 0 {
+                self.engine.store.count_use(self.wanted.key.as_ref(), seen.page.as_ref());
+            }
             let verdict = self.decide(&seen, ctx.now);
-            let page = seen.page.clone();
+            let page = seen.page.as_deref().cloned();
             match (verdict, page) {
                 (Verdict::Fresh, Some(page)) => return self.serve(session, ctx, &page, Served::Hit).await,
                 (Verdict::Stale(refresh), Some(page)) => {
@@ -187,7 +189,7 @@ impl<'a> Lookup<'a> {
         }
         ctx.origin_answered();
         let is_void = |page: &Page| self.engine.store.standing(page) == Standing::Void;
-        let stale = seen.page.clone().filter(|page| otherwise == Otherwise::StalePage && !is_void(page));
+        let stale = seen.page.as_deref().cloned().filter(|page| otherwise == Otherwise::StalePage && !is_void(page));
         match told {
             Told::Page(page) => self.landed(session, ctx, &waiter, &page).await,
             Told::Stream(head) => {

@@ -11,7 +11,7 @@ use crate::policy::lookup::{self, ClientWish, KeyState, Refresh, Verdict};
 use crate::policy::outcome::Forwarded;
 use crate::policy::{Key, Page, RequestFields, RequestId, Timestamp, freshness, render_request, vary};
 use crate::render::{Asker, Engine, Order, Renderer, Setup};
-use crate::store::Found;
+use crate::store::{Found, Loan};
 use http::{HeaderMap, header};
 use std::sync::Arc;
 
@@ -33,14 +33,14 @@ pub(super) struct Question<'a> {
 
 /// What was found.
 pub(super) struct Seen {
-    pub(super) page: Option<Arc<Page>>,
+    pub(super) page: Option<Loan>,
     /// What a render for this request is called, where there is no page.
     flight: Option<Key>,
     pub(super) missing: Forwarded,
 }
 
 impl Seen {
-    fn page(page: Arc<Page>) -> Self {
+    fn page(page: Loan) -> Self {
         Seen { page: Some(page), flight: None, missing: Forwarded::Stale }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Question<'a> {
     pub(super) fn look(&self) -> Seen {
         let key = self.key;
         if !self.is_headers() {
-            let page = self.engine.store.get(key);
+            let page = self.engine.store.lend(key);
             return page.map_or_else(|| Seen::nothing(key.into(), Forwarded::UriMiss), Seen::page);
         }
         match self.engine.store.find(key, self.headers) {
@@ -89,7 +89,7 @@ impl<'a> Question<'a> {
 
     /// What is to be done about it.
     pub(super) fn decide(&self, seen: &Seen, now: Timestamp) -> Verdict {
-        let page = seen.page.as_deref();
+        let page = seen.page.as_deref().map(|page| &**page);
         let (wish, only_if_cached) = self.wish(page, now);
         let varies = page.is_some_and(|page| vary::carries_unkeyed(&page.unkeyed_vary, self.headers));
         let standing = page.map(|page| self.engine.standing(&self.setup.config, page)).unwrap_or_default();
@@ -143,7 +143,7 @@ impl<'a> Question<'a> {
             request,
             asked_with: if self.is_headers() { self.headers.to_map() } else { HeaderMap::new() },
             asker: Asker { authorized: self.headers.has(&header::AUTHORIZATION), sent_cookie: starter.sent_cookie },
-            prior: seen.page.clone(),
+            prior: seen.page.as_deref().cloned(),
             setup,
         }
     }

@@ -1,6 +1,7 @@
 //! The memory tier: foyer's cache with a byte-exact weight and scan-resistant eviction (S3-FIFO), so
 //! that keys nobody asks for twice cannot push the others out.
 
+use super::hot;
 use super::variants::Variants;
 use crate::config;
 use crate::policy::key::KeyRef;
@@ -51,17 +52,27 @@ pub(crate) enum Wear {
     Used,
 }
 
+/// What there is under a key, and where it was.
+pub(super) enum Lending {
+    /// With the thread itself.
+    Own(hot::Borrowed),
+    /// In the tier, with the stamp of the key.
+    Tier(Entry, u64),
+}
+
 /// The pages in memory.
 #[derive(Debug)]
 pub(super) struct Memory {
     cache: Cache<Key, Entry, foldhash::quality::RandomState>,
     counts: Arc<Counts>,
+    hot: Arc<hot::Shared>,
     /// Bytes it may hold; foyer says what it began with.
     capacity: AtomicUsize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
+    hot: Arc<hot::Shared>,
     pages: AtomicUsize,
     evictions: AtomicU64,
 }
@@ -70,7 +81,8 @@ impl EventListener for Counts {
     type Key = Key;
     type Value = Entry;
 
-    fn on_leave(&self, reason: Event, _key: &Key, entry: &Entry) {
+    fn on_leave(&self, reason: Event, key: &Key, entry: &Entry) {
+        self.hot.mark(key.hash64());
         let Entry::Page(_) = entry else { return };
         self.pages.fetch_sub(1, Ordering::Relaxed);
         if reason == Event::Evict {
@@ -81,7 +93,9 @@ impl EventListener for Counts {
 
 impl Memory {
     pub(super) fn new(config: &config::Store) -> Self {
-        let counts = Arc::new(Counts::default());
+        let hot = hot::Shared::new();
+        let counts = Counts { hot: Arc::clone(&hot), pages: AtomicUsize::new(0), evictions: AtomicU64::new(0) };
+        let counts = Arc::new(counts);
         let cache = CacheBuilder::new(config.memory)
             .with_name("pages")
             .with_shards(shards(config))
@@ -90,7 +104,7 @@ impl Memory {
             .with_weighter(|_: &Key, entry: &Entry| entry.weight())
             .with_event_listener(Arc::clone(&counts) as Arc<dyn EventListener<Key = Key, Value = Entry>>)
             .build();
-        Memory { cache, counts, capacity: AtomicUsize::new(config.memory) }
+        Memory { cache, counts, hot, capacity: AtomicUsize::new(config.memory) }
     }
 
     pub(super) fn can_become(&self, config: &config::Store) -> bool {
@@ -109,6 +123,24 @@ impl Memory {
 
     pub(super) fn get<'k>(&self, key: impl Into<KeyRef<'k>>) -> Option<Entry> {
         self.cache.get(&key.into()).map(|entry| entry.value().clone())
+    }
+
+    /// A page, from the calling thread's own where it has it. Whether a use of it is counted, and how many are told
+    /// of the tier at once, is in what comes back.
+    pub(super) fn lend(&self, key: KeyRef<'_>) -> Option<Lending> {
+        let stamp = self.hot.stamp(key.hash64());
+        if let Some(borrowed) = hot::lend(&self.hot, key, stamp) {
+            if borrowed.is_round {
+                self.cache.touch(&key);
+            }
+            return Some(Lending::Own(borrowed));
+        }
+        Some(Lending::Tier(self.get(key)?, stamp))
+    }
+
+    /// Lets the calling thread have a page that it was [lent](Self::lend).
+    pub(super) fn offer(&self, page: &Arc<Page>, stamp: u64) {
+        hot::offer(&self.hot, page, stamp, self.capacity());
     }
 
     pub(super) fn insert(&self, key: Key, entry: Entry) {
@@ -139,6 +171,12 @@ impl Memory {
 
     pub(super) fn bytes(&self) -> usize {
         self.cache.usage()
+    }
+
+    /// Bytes of the pages that threads have themselves.
+    #[cfg(test)]
+    pub(super) fn hot_bytes(&self) -> usize {
+        self.hot.held()
     }
 
     pub(super) fn pages(&self) -> usize {

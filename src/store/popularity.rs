@@ -131,12 +131,17 @@ impl<K: Countable> Popularity<K> {
     /// Counts a request for `key`. Allocates nothing and never waits: while another thread holds the
     /// bucket the request is not counted, which only happens to keys that are counted often.
     pub fn touch(&self, key: &impl AskedFor<K>) {
+        self.touch_times(key, 1);
+    }
+
+    /// Counts as many requests for `key` as one.
+    pub(super) fn touch_times(&self, key: &impl AskedFor<K>, times: u32) {
         if key.byte_len() > LONGEST_KEY {
             return;
         }
         let Some(mut bucket) = self.bucket(key.hash64()).try_lock() else { return };
         bucket.catch_up(self.generation.load(Ordering::Relaxed));
-        let Admitted::InPlaceOf(old) = bucket.count(key) else { return };
+        let Admitted::InPlaceOf(old) = bucket.count(key, times) else { return };
         let old_bytes = old.as_ref().map_or(0, Countable::byte_len);
         // Added first, so that the sum never passes below zero.
         self.key_bytes.fetch_add(key.byte_len(), Ordering::Relaxed);
@@ -228,20 +233,20 @@ impl<K: Countable> Bucket<K> {
         self.generation = generation;
     }
 
-    fn count(&mut self, key: &impl AskedFor<K>) -> Admitted<K> {
+    fn count(&mut self, key: &impl AskedFor<K>, times: u32) -> Admitted<K> {
         if let Some(slot) = self.slots.iter_mut().flatten().find(|slot| key.is(&slot.key)) {
-            slot.count = slot.count.saturating_add(1);
+            slot.count = slot.count.saturating_add(times);
             return Admitted::No;
         }
         let hits = |slot: &Option<Slot<K>>| slot.as_ref().map_or(0, |slot| slot.count);
         let least = self.slots.iter_mut().min_by_key(|slot| (slot.is_some(), hits(slot)));
         let least = least.expect("a bucket has eight slots");
         if least.is_some() && self.pressure < hits(least) {
-            self.pressure += 1;
+            self.pressure = self.pressure.saturating_add(times);
             return Admitted::No;
         }
         self.pressure = 0;
-        let old = least.replace(Slot { key: key.to_key(), count: 1 });
+        let old = least.replace(Slot { key: key.to_key(), count: times });
         Admitted::InPlaceOf(old.map(|slot| slot.key))
     }
 }

@@ -256,4 +256,4 @@ fn slot_number(hash: u64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;

@@ -3,16 +3,16 @@
 //! On `cache: headers` the response's `Vary` selects (RFC 9111 §4.1); on other routes the key itself
 //! names the variant and the list only keeps their number within `max_variants`.
 
+use super::hot::Loan;
 use crate::policy::key::KeyRef;
 use crate::policy::vary::{self, Selecting};
 use crate::policy::{Key, Page, RequestFields};
-use std::sync::Arc;
 
 /// What is stored for a request on a `cache: headers` route.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
     /// A page that fits.
-    Page(Arc<Page>),
+    Page(Loan),
     /// Other variants only; a page for this request would have this key.
     NoVariant(Key),
     /// Nothing.

@@ -15,6 +15,7 @@ use crate::policy::outcome::{Outcome, Served};
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, RequestId, Timestamp, cache_status, date, draft, freshness};
 use crate::render::{Engine, Setup};
+use crate::store::Loan;
 use crate::telemetry::ids;
 use http::header::{COOKIE, RANGE};
 use http::{HeaderName, Method, StatusCode};
@@ -27,7 +28,7 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// A hit.
 pub(super) struct Hit {
-    pub(super) page: Arc<Page>,
+    pub(super) page: Loan,
     coding: Coding,
     pub(super) route: RouteId,
     pub(super) outcome: Outcome,
@@ -118,7 +119,7 @@ pub(super) fn hit(
         _ => return None,
     };
     let hit = answer(seen.page.as_ref()?, served, &sought, arrival, request, &mut scratch.head)?;
-    engine.store.touch(sought.key());
+    engine.store.count_use(sought.key(), Some(&hit.page));
     if let Verdict::Stale(refresh) = verdict
         && question.refreshes(refresh)
     {
@@ -148,7 +149,7 @@ fn start_refresh(
 
 /// Writes the head; nothing where the answer is none that the lane gives.
 fn answer(
-    page: &Arc<Page>,
+    page: &Loan,
     served: Served,
     sought: &Sought<'_, '_>,
     arrival: Arrival,
@@ -193,7 +194,7 @@ fn answer(
     let connection: &[u8] = if keeps_alive { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" };
     head.extend_from_slice(connection);
     Some(Hit {
-        page: Arc::clone(page),
+        page: page.clone(),
         coding: one.coding,
         route: sought.route,
         outcome,

@@ -33,7 +33,7 @@ async fn add_state(said: &mut Explanation, engine: &Arc<Engine>, setup: &Arc<Set
     let scheduler = setup.scheduler(wanted.origin);
     said.add_state(&Facts {
         verdict: lookup.decide(&seen, now),
-        page: seen.page.as_deref(),
+        page: seen.page.as_deref().map(|page| &**page),
         void: void.as_deref(),
         place: engine.store.whereabouts(seen.flight()),
         anonymous: lookup.route.cache.is_anonymous(),

@@ -15,7 +15,7 @@ pub(super) fn clock(rules: usize) -> PurgeClock {
     PurgeClock::new(NonZeroUsize::new(rules).expect("a limit"))
 }
 
-pub(super) fn page(host: &str, path: &str, query: Option<&str>, tags: &[&str], purge_seq: PurgeSeq) -> Page {
+pub(in crate::store) fn page(host: &str, path: &str, query: Option<&str>, tags: &[&str], purge_seq: PurgeSeq) -> Page {
     let now = Timestamp::from_millis(1);
     Page {
         key: Key::of(KeyUri { scheme: Scheme::Http, host, path, query }),

@@ -1,0 +1,119 @@
+//! What is lent is what the tier has, whoever changed it; it is bounded, and its uses count.
+
+use super::super::purge_clock::tests::page;
+use super::*;
+use crate::config::{self, PurgeMode, Purging};
+use crate::policy::purge::{Rule, Scope};
+use crate::policy::{Key, PurgeSeq};
+use crate::store::Store;
+use std::num::NonZeroUsize;
+use std::sync::Barrier;
+
+fn store(memory: usize) -> Store {
+    let purging = Purging { from: vec![], max_rules: NonZeroUsize::new(9).expect("some"), refresh: 0 };
+    Store::new(&config::Store { memory, max_page: 1 << 16, disk: None }, &purging)
+}
+
+fn put(store: &Store, path: &str) -> Arc<Page> {
+    let page = Arc::new(page("a", path, None, &[], store.purge_seq()));
+    store.put(Arc::clone(&page), 128);
+    page
+}
+
+/// Asks so often that the thread has the page, and answers with what it lent at last.
+fn warm(store: &Store, key: &Key) -> Arc<Page> {
+    for _ in 0..KNOCKS {
+        store.lend(key.as_ref()).expect("a page");
+    }
+    let Some(Loan::Lent(page)) = store.lend(key.as_ref()) else { panic!("the thread has it") };
+    Arc::clone(&page)
+}
+
+fn held(store: &Store) -> usize {
+    store.memory.hot_bytes()
+}
+
+#[test]
+fn what_is_replaced_removed_or_purged_is_not_lent_any_more() {
+    let store = store(1 << 24);
+    let first = put(&store, "/");
+    assert!(Arc::ptr_eq(&warm(&store, &first.key), &first));
+    let second = put(&store, "/");
+    assert!(Arc::ptr_eq(&*store.lend(first.key.as_ref()).expect("a page"), &second));
+    assert!(Arc::ptr_eq(&warm(&store, &first.key), &second));
+    store.purge(&[Rule::anywhere(Scope::All)], PurgeMode::Delete);
+    assert!(store.lend(first.key.as_ref()).is_none());
+    let third = put(&store, "/");
+    warm(&store, &third.key);
+    store.remove(&third.key);
+    assert!(store.lend(third.key.as_ref()).is_none());
+    assert_eq!(held(&store), 0);
+}
+
+#[test]
+fn every_thread_sees_a_change_when_whoever_made_it_is_told_that_it_is_done() {
+    let (store, barrier) = (store(1 << 24), Barrier::new(3));
+    let pages: Vec<_> = (0..200).map(|_| Arc::new(page("a", "/", None, &[], PurgeSeq(0)))).collect();
+    std::thread::scope(|scope| {
+        let read = || {
+            for page in &pages {
+                barrier.wait();
+                assert!(Arc::ptr_eq(&warm(&store, &page.key), page));
+                barrier.wait();
+            }
+        };
+        let readers = [(); 2].map(|()| scope.spawn(read));
+        for page in &pages {
+            store.put(Arc::clone(page), 128);
+            barrier.wait();
+            barrier.wait();
+        }
+        readers.map(|reader| reader.join().expect("it reads"));
+    });
+    assert_eq!(held(&store), 0, "a thread that ends holds nothing");
+}
+
+#[test]
+fn a_page_that_is_asked_for_now_and_then_does_not_take_a_place() {
+    let store = store(1 << 24);
+    let (often, other) = (put(&store, "/often"), put(&store, "/other"));
+    warm(&store, &often.key);
+    // Of two that want one place, the one that is asked for in between keeps it.
+    let place = |key: &Key| at(key.hash64());
+    for n in 0..PLACES * 8 {
+        let rival = Key::of(crate::policy::key::KeyUri { path: &format!("/{n}"), ..often.key.uri() });
+        if place(&rival) == place(&often.key) {
+            put(&store, &format!("/{n}"));
+            for _ in 0..3 * KNOCKS {
+                assert!(matches!(store.lend(rival.as_ref()), Some(Loan::Found(_))));
+                assert!(matches!(store.lend(often.key.as_ref()), Some(Loan::Lent(_))));
+            }
+        }
+    }
+    assert!(matches!(store.lend(other.key.as_ref()), Some(Loan::Found(_))));
+}
+
+#[test]
+fn threads_hold_no_more_than_their_share() {
+    let one = page("a", "/10000", None, &[], PurgeSeq(0)).weight();
+    let store = store(one * 10 * SHARE);
+    for n in 10_000..10_100 {
+        let page = put(&store, &format!("/{n}"));
+        for _ in 0..=KNOCKS {
+            store.lend(page.key.as_ref()).expect("a page");
+        }
+        assert!(held(&store) <= 10 * one, "{} of {}", held(&store), 10 * one);
+    }
+    assert!(held(&store) > 0);
+}
+
+#[test]
+fn uses_are_counted_in_rounds() {
+    let store = store(1 << 24);
+    let page = put(&store, "/");
+    for _ in 0..u32::from(KNOCKS) + 2 * ROUND {
+        let loan = store.lend(page.key.as_ref());
+        store.count_use(page.key.as_ref(), loan.as_ref());
+    }
+    assert_eq!(store.popularity(&page.key), u32::from(KNOCKS) + 2 * ROUND);
+}
