@@ -9,7 +9,7 @@ IMAGE  ?= breadbox
 # What a build needs besides Rust and make: a linker, and cmake for zlib-ng.
 BUILD_TOOLS    := cc cmake
 BUILD_PACKAGES := gcc libc6-dev cmake
-BENCH_PACKAGES := nginx-light wrk varnish haproxy trafficserver nghttp2-client
+BENCH_PACKAGES := nginx-light wrk varnish haproxy trafficserver nghttp2-client valgrind
 DJANGO_PACKAGES := python3 python3-venv wrk
 
 BACKENDS := target/backends
@@ -25,7 +25,7 @@ setup: ## Install what a build needs and this machine lacks
 	@tests/install $(BUILD_TOOLS) -- $(BUILD_PACKAGES)
 
 setup-bench: setup
-	@tests/install nginx wrk varnishd haproxy traffic_server h2load -- $(BENCH_PACKAGES)
+	@tests/install nginx wrk varnishd haproxy traffic_server h2load valgrind -- $(BENCH_PACKAGES)
 
 # Chromium and its driver from Debian, axe-core from npm.
 setup-browser: setup

@@ -53,7 +53,13 @@ pub(crate) fn respond(files: impl Iterator<Item = PathBuf>) -> Result<()> {
         std::process::exit(0);
     });
     let answers: Vec<Vec<u8>> = files.map(std::fs::read).collect::<io::Result<_>>()?;
-    let mut responder = Responder { poll: Poll::new()?, listeners: Vec::new(), connections: HashMap::new(), next: 0 };
+    let mut responder = Responder {
+        poll: Poll::new()?,
+        listeners: Vec::new(),
+        connections: HashMap::new(),
+        next: 0,
+        request: vec![0; MAX_REQUEST],
+    };
     for _ in &answers {
         println!("{}", responder.listen()?);
     }
@@ -65,6 +71,8 @@ struct Responder {
     listeners: Vec<TcpListener>,
     connections: HashMap<Token, Connection>,
     next: usize,
+    /// Where requests are read.
+    request: Vec<u8>,
 }
 
 struct Connection {
@@ -108,7 +116,7 @@ impl Responder {
             return Ok(());
         }
         let Some(connection) = self.connections.get_mut(&token) else { return Ok(()) };
-        if connection.advance(&answers[connection.answer]).is_err() {
+        if connection.advance(&answers[connection.answer], &mut self.request).is_err() {
             self.connections.remove(&token);
         }
         Ok(())
@@ -124,10 +132,9 @@ impl Connection {
     }
 
     /// Reads a request and writes the answer, as far as both go without waiting; an error ends the connection.
-    fn advance(&mut self, answer: &[u8]) -> io::Result<()> {
+    fn advance(&mut self, answer: &[u8], request: &mut [u8]) -> io::Result<()> {
         if self.written.is_none() {
-            let mut request = [0; MAX_REQUEST];
-            match self.stream.read(&mut request) {
+            match self.stream.read(request) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(n) if request[..n].ends_with(b"\r\n\r\n") => self.written = Some(0),
                 Ok(_) => return Err(io::ErrorKind::InvalidData.into()),

@@ -4,7 +4,7 @@
 use super::farewell::{self, Plain};
 use super::guard::Guarded;
 use super::hit_lane::{Hits, Lane, Left};
-use super::listen::LiveLimits;
+use super::listen::{self, LiveLimits};
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -26,20 +26,22 @@ pub(super) async fn serve_tcp<A>(
     A: HttpServerApp + Send + Sync + 'static,
 {
     let Some(lane) = lane else {
+        listen::send_at_once(&tcp);
         let transport = Box::new(Plain::new(tcp, peer));
-        return serve(None, app, transport, peer, limits, stopping).await;
+        return Box::pin(serve(None, app, transport, peer, limits, stopping)).await;
     };
     let mut hits = Hits::new(lane, peer.ip(), stopping);
     let mut ahead = Vec::new();
     let left = hits.answer(&mut tcp, &mut ahead).await;
     match left {
         Left::Ended => return,
-        Left::Over => return farewell::end(&mut tcp).await,
+        Left::Over => return Box::pin(farewell::end(&mut tcp)).await,
         Left::Request(_) | Left::All(_) => {}
     }
+    listen::send_at_once(&tcp);
     let mut connection = Box::new(Guarded::new(Box::new(Plain::new(tcp, peer)), Arc::clone(limits)));
     connection.ahead = ahead;
-    serve_from(hits, left, app, connection, stopping).await;
+    Box::pin(serve_from(hits, left, app, connection, stopping)).await;
 }
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.

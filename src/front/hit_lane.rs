@@ -6,11 +6,12 @@
 //! requests, `head_timeout` for a whole head however slowly it comes, and a least speed for who reads.
 
 mod answer;
+mod deadline;
 mod laws;
 mod request;
 
 use super::handler::TRACEPARENT;
-use super::listen::{LAST_REQUESTS, LiveLimits, Recent};
+use super::listen::{self, LAST_REQUESTS, LiveLimits, Recent};
 use super::wake::Rarely;
 use crate::config::Scheme;
 use crate::policy::admission::Incoming;
@@ -19,8 +20,10 @@ use crate::render::{Engine, Setup};
 use crate::telemetry::AccessEvent;
 use crate::telemetry::access::{self, Times};
 use answer::{Arrival, Hit, Scratch};
+use deadline::Deadline;
 use http::header;
 pub use laws::check as check_reading;
+use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 use request::{Plain, Read};
 use std::future::poll_fn;
@@ -31,7 +34,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::time::Sleep;
+use tokio::net::TcpStream;
 
 /// Room for what a client sends at once; a longer head makes it grow as far as `max_head`.
 const ROOM: usize = 4096;
@@ -53,6 +56,23 @@ impl Lane {
     pub(crate) fn new(engine: &Arc<Engine>, scheme: Scheme, limits: Arc<LiveLimits>) -> Self {
         Lane { engine: Arc::clone(engine), scheme, limits }
     }
+}
+
+/// A client's connection.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// More is to be written than can be in one go: what is written is to be sent, however little it is.
+    fn send_at_once(&self);
+}
+
+impl Connection for TcpStream {
+    fn send_at_once(&self) {
+        listen::send_at_once(self);
+    }
+}
+
+impl Connection for Stream {
+    /// Whoever made it has seen to that.
+    fn send_at_once(&self) {}
 }
 
 /// Why the lane is left.
@@ -116,7 +136,7 @@ impl<'a> Hits<'a> {
     /// answered.
     pub(super) async fn answer<S>(&mut self, connection: &mut S, bytes: &mut Vec<u8>) -> Left
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: Connection,
     {
         let mut at = 0;
         // A head that is not all there is read again only when twice as much of it has come.
@@ -135,7 +155,7 @@ impl<'a> Hits<'a> {
                             return if at == bytes.len() && !self.is_stopping() { Left::Ended } else { Left::Over };
                         }
                         (enough, is_untimed) = (1, false);
-                        self.answered += 1;
+                        self.note_answer(connection);
                         self.expect_request(at == bytes.len(), now);
                         continue;
                     }
@@ -146,7 +166,7 @@ impl<'a> Hits<'a> {
                         }
                         at += len;
                         is_untimed = false;
-                        self.answered += 1;
+                        self.note_answer(connection);
                         self.expect_request(at == bytes.len(), Instant::now());
                         continue;
                     }
@@ -175,6 +195,15 @@ impl<'a> Hits<'a> {
                 enough = 1;
             }
         }
+    }
+
+    /// An answer was given, and there may be others: from now on each is sent at once. A connection that brings one
+    /// request is spared that.
+    fn note_answer(&mut self, connection: &impl Connection) {
+        if self.answered == 0 {
+            connection.send_at_once();
+        }
+        self.answered += 1;
     }
 
     /// Sets the deadline for the next request.
@@ -253,8 +282,9 @@ impl<'a> Hits<'a> {
     /// Sends the rest of an answer; `false` where the client does not take it.
     async fn finish<S>(&mut self, connection: &mut S, mut begun: Begun, request: &[u8]) -> bool
     where
-        S: AsyncWrite + Unpin,
+        S: Connection,
     {
+        connection.send_at_once();
         let body = begun.hit.body();
         let time = WRITE_TIMEOUT + Duration::from_secs((body.len() / BYTES_PER_SECOND) as u64);
         let head = &self.scratch.head;
@@ -351,42 +381,4 @@ async fn stopped(mut stopping: ShutdownWatch) {
     // Whoever can no longer tell to stop has stopped.
     let _ = stopping.wait_for(|stopping| *stopping).await;
     tokio::time::sleep(LAST_REQUESTS).await;
-}
-
-/// A point in time by which something is to happen. Moving it further away costs nothing: the timer that
-/// was set earlier finds that it is not yet time.
-struct Deadline {
-    at: tokio::time::Instant,
-    timer: Pin<Box<Sleep>>,
-    /// The timer knows whom to wake.
-    is_set: bool,
-}
-
-impl Deadline {
-    fn new(after: Duration) -> Self {
-        let timer = Box::pin(tokio::time::sleep(after));
-        Deadline { at: timer.deadline(), timer, is_set: false }
-    }
-
-    fn set(&mut self, now: Instant, after: Duration) {
-        self.at = tokio::time::Instant::from_std(now) + after;
-        if self.at < self.timer.deadline() {
-            self.is_set = false;
-            self.timer.as_mut().reset(self.at);
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_set && !self.timer.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.is_set = true;
-        while self.timer.as_mut().poll(cx).is_ready() {
-            if self.at <= tokio::time::Instant::now() {
-                return Poll::Ready(());
-            }
-            self.timer.as_mut().reset(self.at);
-        }
-        Poll::Pending
-    }
 }

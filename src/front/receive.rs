@@ -43,19 +43,22 @@ pub(crate) async fn receive<A>(
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
+    if door.tls.is_none() && !door.h2c {
+        return connection::serve_tcp(door.lane.as_ref(), app, tcp, peer, &door.limits, stopping).await;
+    }
+    // In boxes, so that a plain connection, which needs none of this, is not as large as one that does.
     listen::send_at_once(&tcp);
     let received = match &door.tls {
-        Some(tls) => tls.accept(tcp, peer, metrics).await,
-        None if door.h2c => detect(tcp, peer, &door.limits.now()).await,
-        None => {
-            return connection::serve_tcp(door.lane.as_ref(), app, tcp, peer, &door.limits, stopping).await;
-        }
+        Some(tls) => Box::pin(tls.accept(tcp, peer, metrics)).await,
+        None => Box::pin(detect(tcp, peer, &door.limits.now())).await,
     };
     match received {
         Some((stream, Protocol::Http1)) => {
-            connection::serve(door.lane.as_ref(), app, stream, peer, &door.limits, stopping).await;
+            Box::pin(connection::serve(door.lane.as_ref(), app, stream, peer, &door.limits, stopping)).await;
         }
-        Some((stream, Protocol::Http2)) => http2::serve(app, stream, &door.limits.for_good(), stopping).await,
+        Some((stream, Protocol::Http2)) => {
+            Box::pin(http2::serve(app, stream, &door.limits.for_good(), stopping)).await;
+        }
         None => {}
     }
 }

@@ -212,6 +212,8 @@ impl KeyBuffer {
     ) -> KeyWriter<'_> {
         let bytes = &mut self.0;
         bytes.clear();
+        // Three lengths, and the scheme.
+        bytes.reserve(host.len() + path.len() + 3 * LENGTH + 32);
         write_uri(host, path, query, bytes);
         let uri_len = bytes.len();
         bytes.push(u8::from(scheme == Scheme::Https));

@@ -29,7 +29,7 @@ impl<'a> Iterator for Members<'a> {
 
 impl Members<'_> {
     fn member_end(&mut self, bytes: &[u8]) -> usize {
-        let mut at = 0;
+        let mut at = bytes.iter().position(|byte| matches!(byte, b',' | b'"')).unwrap_or(bytes.len());
         while at < bytes.len() {
             match bytes[at] {
                 b',' => return at,

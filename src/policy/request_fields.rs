@@ -19,8 +19,8 @@ pub enum RequestFields<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Lines<'a> {
     lines: &'a [httparse::Header<'a>],
-    /// A bit for each name that is there: most questions are about fields that no line has.
-    seen: u64,
+    /// Bits for each name that is there: most questions are about fields that no line has.
+    seen: Seen,
     /// Codings are none of what is asked.
     asks_for_none: bool,
 }
@@ -28,18 +28,18 @@ pub struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// These lines.
     pub fn new(lines: &'a [httparse::Header<'a>]) -> Self {
-        Lines { lines, seen: lines.iter().fold(0, |seen, line| seen | bit(line.name)), asks_for_none: false }
+        Lines { lines, seen: lines.iter().fold(Seen(0, 0), |seen, line| seen.with(line.name)), asks_for_none: false }
     }
 
     /// The same lines with `Accept-Encoding: identity` in place of what is said of codings.
     pub fn asking_for_none(self) -> Self {
-        Lines { asks_for_none: true, seen: self.seen | bit(ACCEPT_ENCODING.as_str()), ..self }
+        Lines { asks_for_none: true, seen: self.seen.with(ACCEPT_ENCODING.as_str()), ..self }
     }
 
     /// Whether a line may have this name: for a name known to the compiler, one comparison.
     #[inline(always)]
     fn may_have(self, name: &str) -> bool {
-        self.seen & bit(name) != 0
+        self.seen.may_have(name)
     }
 
     #[inline]
@@ -80,12 +80,32 @@ impl<'a> Iterator for Values<'a, '_> {
     }
 }
 
-/// A bit that is the same for all spellings of a name.
-#[inline(always)]
-fn bit(name: &str) -> u64 {
-    let [first, .., last] = name.as_bytes() else { return 1 };
-    let mixed = name.len() + usize::from(first | 0x20) * 3 + usize::from(last | 0x20) * 7;
-    1 << (mixed % 64)
+/// A Bloom filter of names: of each, two bits that are the same for all its spellings.
+#[derive(Clone, Copy, Debug)]
+struct Seen(u64, u64);
+
+impl Seen {
+    #[inline(always)]
+    fn with(self, name: &str) -> Self {
+        let Seen(one, other) = Seen::of(name);
+        Seen(self.0 | one, self.1 | other)
+    }
+
+    #[inline(always)]
+    fn may_have(self, name: &str) -> bool {
+        let Seen(one, other) = Seen::of(name);
+        self.0 & one != 0 && self.1 & other != 0
+    }
+
+    #[inline(always)]
+    fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let [first, .., last] = bytes else { return Seen(1, 1) };
+        let letter = |byte: &u8| usize::from(byte | 0x20);
+        let one = name.len() + letter(first) * 3 + letter(last) * 7;
+        let other = name.len() * 5 + letter(&bytes[name.len() / 2]) * 3 + letter(&bytes[name.len() / 3]);
+        Seen(1 << (one % 64), 1 << (other % 64))
+    }
 }
 
 impl<'a> RequestFields<'a> {

@@ -73,12 +73,20 @@ impl Arrival {
     }
 }
 
+/// Room for most heads of answers.
+const HEAD_ROOM: usize = 1024;
+
 /// What a connection needs to find hits, kept from request to request.
-#[derive(Default)]
 pub(super) struct Scratch {
     key: KeyBuffer,
     /// The head of the answer.
     pub(super) head: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Scratch { key: KeyBuffer::default(), head: Vec::with_capacity(HEAD_ROOM) }
+    }
 }
 
 /// Answers a request where it is a hit: the head is in `scratch`, and a refresh that is due was started.

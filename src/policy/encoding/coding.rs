@@ -40,14 +40,14 @@ impl Coding {
 
     /// The coding with this name, in any case; `None` for names that are not known here.
     pub fn named(name: &[u8]) -> Option<Coding> {
-        let known: [(&[u8], Coding); 6] = [
-            (b"gzip", Coding::Gzip),
-            (b"br", Coding::Br),
-            (b"zstd", Coding::Zstd),
-            (b"identity", Coding::Identity),
-            (b"deflate", Coding::Deflate),
-            (b"x-gzip", Coding::Gzip),
-        ];
+        let known: &[(&[u8], Coding)] = match name.len() {
+            2 => &[(b"br", Coding::Br)],
+            4 => &[(b"gzip", Coding::Gzip), (b"zstd", Coding::Zstd)],
+            6 => &[(b"x-gzip", Coding::Gzip)],
+            7 => &[(b"deflate", Coding::Deflate)],
+            8 => &[(b"identity", Coding::Identity)],
+            _ => return None,
+        };
         known.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, coding)| *coding)
     }
 
