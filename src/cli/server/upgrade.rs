@@ -130,10 +130,26 @@ impl Inherited {
     ///
     /// # Errors
     /// When the other one has stopped, or handed over to somebody else.
-    pub(super) fn take_over(mut self) -> Result<(), ServerError> {
+    pub(super) fn take_over(mut self) -> Result<Predecessor, ServerError> {
         wire::say(&mut self.stream, wire::READY)
             .and_then(|()| wire::hear(&mut self.stream, wire::GO))
-            .map_err(|error| ServerError::NotLetGo { error })
+            .and_then(|()| self.stream.set_read_timeout(None))
+            .map_err(|error| ServerError::NotLetGo { error })?;
+        Ok(Predecessor(self.stream))
+    }
+}
+
+/// The process that was taken over from, while it finishes what it has.
+pub(super) struct Predecessor(UnixStream);
+
+impl Predecessor {
+    /// Hears what is purged there until it has ended; `take_in` says whether it was understood.
+    pub(super) fn follow(mut self, take_in: impl Fn(&[u8]) -> bool) {
+        while let Ok(purged) = wire::hear_more(&mut self.0) {
+            if !take_in(&purged) || wire::say(&mut self.0, wire::DONE).is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -153,8 +169,15 @@ impl Successor {
     ///
     /// # Errors
     /// When it has gone; then this process goes on.
-    pub(super) fn go(mut self) -> io::Result<()> {
+    pub(super) fn go(&mut self) -> io::Result<()> {
         wire::say(&mut self.0, wire::GO)
+    }
+
+    /// Has it take in what was purged here after that.
+    pub(super) fn tell(&mut self, purged: &[u8]) -> io::Result<()> {
+        self.0.set_read_timeout(Some(PATIENCE))?;
+        wire::say_more(&mut self.0, purged)?;
+        wire::hear(&mut self.0, wire::DONE)
     }
 }
 
