@@ -30,9 +30,12 @@ enum Told {
     Lost,
 }
 
+/// A change, encoded, and its sequence here.
+type News = (u64, Vec<u8>);
+
 /// The process that has taken over, if one has.
 pub(super) struct Heir {
-    changes: Mutex<Option<SyncSender<(u64, Vec<u8>)>>>,
+    changes: Mutex<Option<SyncSender<News>>>,
     told: watch::Sender<Told>,
 }
 
@@ -86,7 +89,7 @@ impl Heir {
 /// What there is to tell.
 pub(crate) struct Bequest {
     heir: Arc<Heir>,
-    changes: Receiver<(u64, Vec<u8>)>,
+    changes: Receiver<News>,
 }
 
 impl Bequest {
