@@ -203,6 +203,26 @@ fn a_successor_that_cannot_start_changes_nothing() {
 }
 
 #[test]
+fn a_successor_may_listen_where_the_process_before_it_does_otherwise() {
+    // Bug: `0.0.0.0:80` could not become `127.0.0.1:80`, nor the admin listener's `127.0.0.1:9145` become
+    // `0.0.0.0:9145`, because the process that was to go had the port.
+    let origin = Origin::start();
+    let all = String::from(config(&origin));
+    let old = Breadbox::start(all.replacen("127.0.0.1:0", "0.0.0.0:0", 1));
+    let (port, admin) = (old.addr().port(), old.admin_addr().port());
+    let narrow = all.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+    old.write("proxy.yaml", narrow.replacen("127.0.0.1:0", &format!("0.0.0.0:{admin}"), 1));
+    old.may_end();
+    let new = old.successor();
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!((new.addr(), new.admin_addr().port()), (([127, 0, 0, 1], port).into(), admin));
+    assert_eq!(new.get("/p").status, 200);
+    let others = std::net::SocketAddr::from(([127, 0, 0, 2], port));
+    assert!(std::net::TcpStream::connect(others).is_err(), "nobody listens there any more");
+    assert_eq!(Client::connect(([127, 0, 0, 2], admin).into()).get("/healthz").status, 200);
+}
+
+#[test]
 fn where_nothing_runs_there_is_nothing_to_take_over() {
     // `run --upgrade` says so and what to do, and ends with 1.
     let origin = Origin::start();
