@@ -174,11 +174,13 @@ impl Server {
                     Wish::Stop(name) => break End::Signal(name),
                     // What became of it is in the log.
                     Wish::Reload => drop(self.reloader.reload(&engine, &mut listeners).await),
-                    Wish::Upgrade if successors.can_come() => program.start(),
-                    Wish::Upgrade => {
-                        tracing::warn!("SIGQUIT: there is no socket for a successor; write upgrade_sock");
-                        continue;
-                    }
+                    Wish::Upgrade => match successors.place() {
+                        Some(place) => program.start(place),
+                        None => {
+                            tracing::warn!("SIGQUIT: there is no socket for a successor; write upgrade_sock");
+                            continue;
+                        }
+                    },
                 },
                 Some(answer) = reloads.recv() => {
                     // Whoever asked may have gone.

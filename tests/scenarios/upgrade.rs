@@ -250,6 +250,25 @@ fn sigquit_starts_the_successor() {
 }
 
 #[test]
+fn sigquit_takes_what_a_reload_cannot() {
+    // Bug: the successor looked for the running process where the new file says, and did not find it; the refusal of the
+    // reload had sent the operator there.
+    let origin = Origin::start();
+    let old = Breadbox::start(config(&origin));
+    old.expect_error("the configuration was refused");
+    let elsewhere = String::from(config(&origin)).replace("upgrade.sock", "other.sock") + "threads: 3\n";
+    let refused = old.reload(elsewhere);
+    assert!(refused.status == 409 && refused.text().contains("SIGQUIT"), "{}", refused.text());
+    old.may_end();
+    old.signal("QUIT");
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(Client::connect(old.addr()).get("/p").status, 200);
+    let ended = std::process::Command::new("sh").args(["-c", &format!("kill {}", old.successor_id())]).status();
+    assert!(ended.expect("there is a shell").success(), "the successor is there");
+    eventually("the successor has ended", PATIENCE, || std::net::TcpStream::connect(old.addr()).is_err());
+}
+
+#[test]
 fn watching_takes_what_changed_and_nothing_else() {
     // `run --watch`: a file that is put in the place of the old one counts, a link that is turned elsewhere does,
     // one with mistakes is refused, and the same text written again is no change.

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
@@ -88,7 +88,7 @@ impl Inherited {
     /// # Errors
     /// When there is none, or it does not hand over.
     pub(super) fn of_running(config: &Config) -> Result<Self, ServerError> {
-        let place = place::of(config).ok_or(ServerError::NoUpgradeSocket)?;
+        let place = place::named().or_else(|| place::of(config)).ok_or(ServerError::NoUpgradeSocket)?;
         let ask = || {
             let mut stream = place.connect()?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -201,9 +201,9 @@ impl Successors {
         Successors { ready, task: Some(task), left_behind: Some((place.path, number)) }
     }
 
-    /// Whether a successor can come.
-    pub(super) fn can_come(&self) -> bool {
-        self.task.is_some()
+    /// Where a successor finds this process, if it can come.
+    pub(super) fn place(&self) -> Option<&Path> {
+        self.left_behind.as_ref().map(|(path, _)| path.as_path())
     }
 
     /// Waits for one that is ready.
@@ -289,11 +289,12 @@ impl Program {
         Program { path: std::env::current_exe(), arguments }
     }
 
-    /// Starts it to take over from this process. What becomes of it is in the log.
-    pub(super) fn start(&self) {
+    /// Starts it to take over from this process, which waits for it at `place`, whatever the file says by now. What
+    /// becomes of it is in the log.
+    pub(super) fn start(&self, place: &Path) {
         let started = self.path.as_ref().map_err(ToString::to_string).and_then(|path| {
             let mut command = std::process::Command::new(path);
-            command.args(&self.arguments).spawn().map_err(|error| error.to_string())
+            command.args(&self.arguments).env(place::NAMED, place).spawn().map_err(|error| error.to_string())
         });
         let mut child = match started {
             Ok(child) => child,
