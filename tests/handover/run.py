@@ -195,6 +195,15 @@ routes:
 def main():
     binary, times = os.path.abspath(sys.argv[1]), int((sys.argv[2:] or ["20"])[0])
     breadbox = Breadbox(binary)
+    try:
+        good = hand_over(breadbox, times)
+    finally:
+        breadbox.end()
+    print("no request failed" if good else f"requests failed; the log is {breadbox.log.name}")
+    sys.exit(0 if good else 1)
+
+
+def hand_over(breadbox, times):
     page, h2_page = f"http://127.0.0.1:{breadbox.public}/page", f"http://127.0.0.1:{breadbox.h2c}/page"
     good = True
     for what, act in (("reloads", breadbox.reload), ("upgrades", lambda _: breadbox.upgrade())):
@@ -205,9 +214,7 @@ def main():
             time.sleep(max(0, began + number * 1.5 - time.monotonic()))
         print(f"{times} {what}, {time.monotonic() - began:.0f} s of {times * 2} s of load")
         good = load.judge() and good
-    breadbox.end()
-    print("no request failed" if good else f"requests failed; the log is {breadbox.log.name}")
-    sys.exit(0 if good else 1)
+    return good
 
 
 if __name__ == "__main__":
