@@ -1,6 +1,20 @@
 //! What purging costs: a purge of one tag while the store holds a million pages, and a hit on a page
-//! while ten thousand rules are active. It prints figures and asserts nothing about time; that a purge
-//! covers what it should is checked, so that nothing fast and wrong is measured.
+//! while ten thousand rules are active; first the purge clock alone, then the real binary over HTTP. It
+//! prints figures and asserts nothing about time; that a purge covers what it should is checked, so that
+//! nothing fast and wrong is measured.
+//!
+//! `cargo bench --bench purge -- --pages 50000` is a shorter look.
+
+#[path = "purge/client.rs"]
+mod client;
+#[expect(dead_code, reason = "other benchmarks use more of it")]
+#[path = "disk/origin.rs"]
+mod origin;
+#[expect(dead_code, reason = "other benchmarks use more of it")]
+#[path = "side_by_side/process.rs"]
+mod process;
+#[path = "purge/whole.rs"]
+mod whole;
 
 use breadbox::config::{PurgeMode, Scheme};
 use breadbox::policy::encoding::{Coding, Representations};
@@ -9,6 +23,7 @@ use breadbox::policy::purge::{Rule, Scope};
 use breadbox::policy::{Fields, Key, Lifetime, Page, PurgeMemo, PurgeSeq, Standing, Timestamp, Validators};
 use breadbox::store::purge_clock::PurgeClock;
 use bytes::Bytes;
+use clap::Parser;
 use http::StatusCode;
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -23,8 +38,26 @@ const HOT: usize = 1_000;
 const ROUNDS: usize = 2_000;
 const LIMIT: NonZeroUsize = NonZeroUsize::new(RULES).expect("more than none");
 
-fn main() {
-    // `cargo bench --no-run` and `cargo test --benches` pass arguments of their own; none mean anything here.
+/// Measures purging.
+#[derive(Parser)]
+struct Arguments {
+    /// Pages in the store of the running binary.
+    #[arg(long, default_value_t = PAGES)]
+    pages: usize,
+    /// What cargo tells every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    process::settle()?;
+    alone();
+    whole::measure(arguments.pages)
+}
+
+/// The purge clock without anything around it.
+fn alone() {
     let clock = PurgeClock::new(LIMIT);
     let pages: Vec<Page> = (0..PAGES).map(|n| page(n, clock.now())).collect();
     println!("{PAGES} pages, each with 2 tags\n");
@@ -49,8 +82,8 @@ fn main() {
     row("the first comparison of a page with 10,000 rules", first(&busy, &older));
 }
 
-fn row(what: &str, time: Duration) {
-    println!("| {what:<58} | {:>9} ns |", time.as_nanos());
+fn row(what: &str, nanos: f64) {
+    println!("| {what:<58} | {nanos:>9.1} ns |");
 }
 
 fn page(number: usize, purge_seq: PurgeSeq) -> Page {
@@ -82,7 +115,7 @@ fn tag(name: String) -> Rule {
 }
 
 /// The median and the worst; the worst is whatever else the machine did.
-fn purges(clock: &PurgeClock) -> [Duration; 2] {
+fn purges(clock: &PurgeClock) -> [f64; 2] {
     let purge = |n: usize| {
         let rule = tag(format!("category-{}", n % SHARING));
         let start = Instant::now();
@@ -91,7 +124,7 @@ fn purges(clock: &PurgeClock) -> [Duration; 2] {
     };
     let mut times: Vec<Duration> = (0..1_000).map(purge).collect();
     times.sort_unstable();
-    [times[times.len() / 2], times[times.len() - 1]]
+    [times.len() / 2, times.len() - 1].map(|at| times[at].as_nanos() as f64)
 }
 
 /// Purges twice as many things as are remembered, of every kind, none of which any page is.
@@ -112,7 +145,7 @@ fn fresh(clock: &PurgeClock) -> Vec<Page> {
 }
 
 /// The mean over many hits on pages that have been compared before.
-fn hits(clock: &PurgeClock, pages: &[Page]) -> Duration {
+fn hits(clock: &PurgeClock, pages: &[Page]) -> f64 {
     compare(clock, pages);
     let start = Instant::now();
     for _ in 0..ROUNDS {
@@ -127,14 +160,13 @@ fn compare(clock: &PurgeClock, pages: &[Page]) {
     }
 }
 
-fn first(clock: &PurgeClock, pages: &[Page]) -> Duration {
+fn first(clock: &PurgeClock, pages: &[Page]) -> f64 {
     let copies: Vec<Page> = pages.to_vec();
     let start = Instant::now();
     compare(clock, &copies);
     mean(start.elapsed(), copies.len())
 }
 
-fn mean(total: Duration, times: usize) -> Duration {
-    let nanos = total.as_nanos() / times as u128;
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+fn mean(total: Duration, times: usize) -> f64 {
+    total.as_nanos() as f64 / times as f64
 }

@@ -6,6 +6,7 @@
 mod clock;
 pub mod codec;
 mod disk;
+mod heir;
 mod hot;
 mod journal;
 mod memory;
@@ -18,6 +19,7 @@ mod variants;
 
 pub(crate) use clock::Clock;
 pub use disk::{Locked, OnLock};
+pub(crate) use heir::Bequest;
 pub(crate) use hot::Loan;
 pub use journal::NotWrittenDown;
 pub(crate) use memory::Wear;
@@ -308,6 +310,16 @@ impl Store {
     /// Purges what these rules name, in renders that have started too.
     pub(crate) fn purge(&self, rules: &[Rule], mode: PurgeMode) -> PurgeSeq {
         self.clock.purge(rules, mode)
+    }
+
+    /// From here on what is purged is kept, to be told to the process that takes over.
+    pub(crate) fn bequeath(&self) -> Bequest {
+        self.clock.bequeath()
+    }
+
+    /// Purges what the process has that this one has taken over from; whether that was understood.
+    pub(crate) fn take_in(&self, purged: &[u8]) -> bool {
+        journal::decoded(purged).map(|change| self.clock.take_in(&change)).is_some()
     }
 
     /// Lets every page and every render that has started be of an earlier build of the origin than this one.

@@ -1,6 +1,7 @@
 //! Starting, serving and stopping: binds every listener, serves until a signal comes, then finishes
 //! what is in flight within `shutdown_timeout`.
 
+mod admin;
 mod fronts;
 mod listeners;
 mod reload;
@@ -11,8 +12,8 @@ mod watch;
 
 use crate::admin::AdminApp;
 use crate::admin::reload::Reloading;
-use crate::config::{Config, Limits};
-use crate::front::{self, Connections, Door, LiveLimits};
+use crate::config::Config;
+use crate::front::{self, Connections};
 use crate::metrics::{Metrics, Phase};
 use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
@@ -22,29 +23,16 @@ use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
 pub(super) use reload::{Reloader, Source};
 
+use admin::AdminListener;
 use fronts::Fronts;
 use listeners::Listeners;
 use signals::{Signals, Wish};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use upgrade::{Inherited, Program, Sockets, Successors};
-
-/// What a client of the admin listener may do.
-const ADMIN_LIMITS: Limits = Limits {
-    head_timeout: Duration::from_secs(10),
-    idle_timeout: Duration::from_secs(60),
-    max_head: 64 << 10,
-    max_headers: 100,
-    max_streams: 100,
-    handshake_timeout: Duration::from_secs(10),
-    max_handshakes: NonZeroUsize::MIN,
-};
+use upgrade::{Inherited, Program, Sockets, Successor, Successors};
 
 /// How long the start waits for sitemaps that are files.
 const FOR_LISTS: Duration = Duration::from_secs(5);
@@ -150,7 +138,7 @@ impl Server {
         let sockets = Sockets::default();
         let fronts = Fronts::start(config.threads)?;
         let prepared = listeners::prepare(&config, &[], inherited.as_mut(), &sockets, &fronts.view())?;
-        let admin_socket = admin_socket(&config, inherited.as_mut(), &sockets)?;
+        let admin_socket = admin::socket(&config, inherited.as_mut(), &sockets)?;
         let metrics = Arc::new(Metrics::new(&config));
         let setup = Setup::new(Arc::clone(&config), Arc::clone(&metrics), self.notices)?;
         // The process that is taken over from keeps its disk until it has finished.
@@ -165,7 +153,9 @@ impl Server {
         let _ = tokio::time::timeout(FOR_LISTS, lists).await;
         if let Some(inherited) = inherited {
             let taking = tokio::task::spawn_blocking(move || inherited.take_over());
-            taking.await.map_err(std::io::Error::other)??;
+            let predecessor = taking.await.map_err(std::io::Error::other)??;
+            let heir = Arc::clone(&engine);
+            tokio::task::spawn_blocking(move || predecessor.follow(|purged| heir.store.take_in(purged)));
         }
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
@@ -176,7 +166,8 @@ impl Server {
         if !config.warm.sitemaps.is_empty() {
             tokio::spawn(front::warm_at_start(Arc::clone(&engine)));
         }
-        let admin = serve_admin(admin_socket, AdminApp::new(Arc::clone(&engine), reloading), Arc::clone(&metrics));
+        let app = AdminApp::new(Arc::clone(&engine), reloading);
+        let admin = AdminListener::serve(admin_socket, app, Arc::clone(&metrics));
         let mut successors = Successors::expect(&config, &sockets, self.options.upgrade);
         systemd::ready();
 
@@ -186,20 +177,21 @@ impl Server {
                     Wish::Stop(name) => break End::Signal(name),
                     // What became of it is in the log.
                     Wish::Reload => drop(self.reloader.reload(&engine, &mut listeners).await),
-                    Wish::Upgrade if successors.can_come() => program.start(),
-                    Wish::Upgrade => {
-                        tracing::warn!("SIGQUIT: there is no socket for a successor; write upgrade_sock");
-                        continue;
-                    }
+                    Wish::Upgrade => match successors.place() {
+                        Some(place) => program.start(place),
+                        None => {
+                            tracing::warn!("SIGQUIT: there is no socket for a successor; write upgrade_sock");
+                            continue;
+                        }
+                    },
                 },
                 Some(answer) = reloads.recv() => {
                     // Whoever asked may have gone.
                     let _ = answer.send(self.reloader.reload(&engine, &mut listeners).await);
                 }
                 Some(()) = watch.changed() => drop(self.reloader.reload(&engine, &mut listeners).await),
-                Some(successor) = successors.next() => match successor.go() {
-                    Ok(()) => break End::HandedOver,
-                    Err(error) => tracing::warn!(%error, "a successor has gone; this process goes on"),
+                Some(successor) = successors.next() => if hand_over(&engine, successor) {
+                    break End::HandedOver;
                 },
             }
             watch.follow(&self.reloader.source, &engine.setup().config);
@@ -212,8 +204,7 @@ impl Server {
                 tracing::info!(signal = name, open = connections.open(), "stopping");
             }
             End::HandedOver => {
-                // From here on the successor answers who asks.
-                admin.abort();
+                admin.hand_over();
                 tracing::info!(open = connections.open(), "a successor has taken over; stopping");
             }
         }
@@ -225,47 +216,23 @@ impl Server {
         finish(&connections, engine.setup().config.shutdown_timeout, &mut signals).await;
         // Nobody renders any more.
         engine.close_store().await;
-        admin.abort();
+        admin.end().await;
         tracing::info!("stopped");
         Ok(())
     }
 }
 
-/// The admin listener's socket: that of the process that is taken over from, if there is one and it has the address.
-fn admin_socket(
-    config: &Config,
-    inherited: Option<&mut Inherited>,
-    sockets: &Sockets,
-) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let address = config.admin.address;
-    let (mut same, others) = inherited.map(|inherited| inherited.take_admin(address)).unwrap_or_default();
-    let socket = match same.pop() {
-        Some(socket) => socket,
-        None => bind(address, &others)?,
-    };
-    let bound = socket.local_addr()?;
-    socket.set_nonblocking(true)?;
-    let served = TcpListener::from_std(socket.try_clone()?)?;
-    sockets.keep(upgrade::ADMIN, socket);
-    Ok((served, bound))
-}
-
-/// Serves the admin listener until the task is aborted.
-fn serve_admin((socket, address): (TcpListener, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> JoinHandle<()> {
-    announce("admin", address);
-    let app = Arc::new(app);
-    let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(ADMIN_LIMITS), lane: None });
-    tokio::spawn(async move {
-        // It answers to the end, so that whoever watches can see it.
-        let (_never, stopping) = tokio::sync::watch::channel(false);
-        let serve_stopping = stopping.clone();
-        front::accept(socket, stopping, move |tcp, peer| {
-            let (app, door, metrics) = (Arc::clone(&app), Arc::clone(&door), Arc::clone(&metrics));
-            let stopping = serve_stopping.clone();
-            tokio::spawn(async move { front::receive(&door, &app, tcp, peer, &metrics, &stopping).await });
-        })
-        .await;
-    })
+/// Lets the successor serve, and has it told what is purged here from then on; whether it is there.
+fn hand_over(engine: &Engine, mut successor: Successor) -> bool {
+    // Whatever is purged after this waits until the successor has heard it.
+    let bequest = engine.store.bequeath();
+    if let Err(error) = successor.go() {
+        tracing::warn!(%error, "a successor has gone; this process goes on");
+        bequest.revoke();
+        return false;
+    }
+    tokio::task::spawn_blocking(move || bequest.tell(|purged| successor.tell(purged)));
+    true
 }
 
 /// Waits until every connection is closed, the time is over, or a second signal comes.

@@ -20,7 +20,7 @@ impl fmt::Display for Fixed {
         write!(
             f,
             "{key}: {running} is running and the file says {wanted}; this needs an upgrade \
-             (`breadbox run --upgrade`) or a restart, or put {key} back"
+             (SIGQUIT to the running process) or a restart, or put {key} back"
         )
     }
 }

@@ -2,9 +2,9 @@
 //! there is one, and everything else is handed to a pingora application.
 
 use super::farewell::{self, Plain};
-use super::guard::Guarded;
+use super::guard::{Guarded, Phase};
 use super::hit_lane::{Hits, Lane, Left};
-use super::listen::{self, LiveLimits};
+use super::listen::{self, LAST_REQUESTS, LiveLimits};
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -127,12 +127,27 @@ where
     let phase = Arc::clone(connection.phase());
     let mut session = session(connection, stopping);
     loop {
-        let Some(reused) = app.process_new_http(session, stopping).await else { return };
+        let served = tokio::select! {
+            biased;
+            served = app.process_new_http(session, stopping) => served,
+            () = idles_at_the_end(&phase, stopping.clone()) => return,
+        };
+        let Some(reused) = served else { return };
         phase.expect_head();
         let (stream, settings) = reused.consume();
         session = ServerSession::new_http1(stream);
         if let Some(settings) = settings {
             settings.apply_to_session(&mut session);
         }
+    }
+}
+
+/// Ends when the listener stops and the connection has brought no more request.
+async fn idles_at_the_end(phase: &Phase, mut stopping: ShutdownWatch) {
+    // Whoever can no longer tell to stop has stopped.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+    tokio::time::sleep(LAST_REQUESTS).await;
+    if !phase.is_idle() {
+        std::future::pending::<()>().await;
     }
 }

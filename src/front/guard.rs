@@ -44,6 +44,11 @@ impl Phase {
         self.date.lock().take();
     }
 
+    /// Whether nothing of a request has come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.now.load(Ordering::Relaxed) == IDLE
+    }
+
     /// Whether the request line as it came has white space where none belongs; pingora escapes it
     /// before anybody else sees it.
     pub(super) fn has_odd_request_line(&self) -> bool {

@@ -378,6 +378,8 @@ impl ProxyHttp for Proxy {
             ctx.status = session.response_written().map_or(ctx.status, |head| head.status.as_u16());
         }
         fallback::settle(&self.engine, ctx);
+        // The origin is done with it; the connection may take a while to end.
+        ctx.permit = None;
         let total = ctx.started.elapsed();
         ctx.setup.metrics.request(ctx.route, &ctx.outcome, ctx.bytes, total);
         if access::is_wanted(&ctx.setup.config.log, &ctx.outcome, ctx.status) {

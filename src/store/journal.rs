@@ -9,7 +9,7 @@
 
 mod entry;
 
-pub(super) use entry::{Change, ClockState, List, Mark, Noted, Read, RulesState};
+pub(super) use entry::{Change, ClockState, List, Mark, Noted, Read, RulesState, decoded, encoded};
 
 use crate::policy::PurgeSeq;
 use parking_lot::{Condvar, Mutex};
@@ -32,8 +32,16 @@ const LARGEST: u64 = 1 << 30;
 
 /// A purge is in force, but it is not written down: a restart would bring back what it covers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is in force, but cannot be written down ({0}), so a restart could undo it; mend the disk and purge again")]
-pub struct NotWrittenDown(Arc<str>);
+pub enum NotWrittenDown {
+    /// The device, and what it says.
+    #[error(
+        "it is in force, but cannot be written down ({0}), so a restart could undo it; mend the disk and purge again"
+    )]
+    Here(Arc<str>),
+    /// The process that has taken over from this one does not answer.
+    #[error("another process has taken over and was not reached; purge again")]
+    Elsewhere,
+}
 
 /// Whether there are pages on disk, or may be, so that purges wait for their journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +143,10 @@ impl Journal {
             let Ok(Ok(settled)) =
                 tokio::time::timeout_at(deadline, settled).await.map(|one| one.map(|one| one.clone()))
             else {
-                return Err(NotWrittenDown("the disk does not answer".into()));
+                return Err(NotWrittenDown::Here("the disk does not answer".into()));
             };
             let (dir, ours, why) = match settled {
-                Standing::Stuck(why) => return Err(NotWrittenDown(why)),
+                Standing::Stuck(why) => return Err(NotWrittenDown::Here(why)),
                 Standing::Shut(dir, ours, why) => (dir, ours, why),
                 Standing::Unneeded | Standing::Kept(_) | Standing::Awaited => return Ok(()),
             };

@@ -13,6 +13,8 @@
 mod kept;
 mod rules;
 
+use super::NotWrittenDown;
+use super::heir::{Bequest, Heir};
 use super::journal::{Awaited, Change, Journal, List};
 use crate::config::PurgeMode;
 use crate::policy::purge::{Rule, Scope, Subject};
@@ -53,6 +55,8 @@ pub struct PurgeClock {
     build: RwLock<Option<Box<str>>>,
     /// Where it is written down.
     journal: Arc<Journal>,
+    /// Who else is told.
+    heir: Arc<Heir>,
     /// Held by whoever purges, so that sequences are shown in their order; the sequence up to which another
     /// process's journal is known.
     writer: Mutex<u64>,
@@ -76,6 +80,7 @@ impl PurgeClock {
             slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
             build: RwLock::new(None),
             journal,
+            heir: Arc::default(),
             writer: Mutex::new(0),
         }
     }
@@ -92,7 +97,7 @@ impl PurgeClock {
             // What merged covers more than before, so every page is to be compared again.
             let sequence = self.show(|next| self.newest_rule.store(next, Ordering::SeqCst));
             // Every sequence is written down, because pages wait for that.
-            self.journal.add(sequence.0, &Change::Rules(List::Purged, PurgeMode::Stale, Vec::new()));
+            self.note(sequence, &Change::Rules(List::Purged, PurgeMode::Stale, Vec::new()));
         }
     }
 
@@ -122,7 +127,7 @@ impl PurgeClock {
             let covers_all = rule.scope == Scope::All && rule.host.is_none();
             (!covers_all).then(|| (rule.label(), rule.prefix_len(), rule.host.is_some()))
         };
-        self.journal.add(sequence.0, &Change::Rules(list, mode, rules.iter().map(note).collect()));
+        self.note(sequence, &Change::Rules(list, mode, rules.iter().map(note).collect()));
         sequence
     }
 
@@ -152,7 +157,7 @@ impl PurgeClock {
             let deletes = slot.load(Ordering::SeqCst) & 1 | u64::from(mode == PurgeMode::Delete);
             slot.store(next << 1 | deletes, Ordering::SeqCst);
         });
-        self.journal.add(sequence.0, &Change::Slot(slot_number(hash), mode));
+        self.note(sequence, &Change::Slot(slot_number(hash), mode));
         sequence
     }
 
@@ -164,7 +169,7 @@ impl PurgeClock {
             *self.build.write() = Some(id.into());
             self.deploy.store(next, Ordering::SeqCst);
         });
-        self.journal.add(sequence.0, &Change::Deploy(id.into()));
+        self.note(sequence, &Change::Deploy(id.into()));
         sequence
     }
 
@@ -172,6 +177,26 @@ impl PurgeClock {
     pub fn deployed(&self) -> Option<(Box<str>, PurgeSeq)> {
         let build = self.build.read();
         build.clone().map(|id| (id, PurgeSeq(self.deploy.load(Ordering::SeqCst))))
+    }
+
+    /// Has a change written down, and told to the process that has taken over, if one has.
+    fn note(&self, sequence: PurgeSeq, change: &Change) {
+        self.heir.add(sequence.0, change);
+        self.journal.add(sequence.0, change);
+    }
+
+    /// From here on changes wait to be told to the process that takes over.
+    pub(super) fn bequeath(&self) -> Bequest {
+        let _writer = self.writer.lock();
+        self.heir.expect(self.now().0)
+    }
+
+    /// Waits until the process that has taken over, if one has, knows everything up to `sequence`.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub(super) async fn told(&self, sequence: PurgeSeq) -> Result<(), NotWrittenDown> {
+        self.heir.knows(sequence).await
     }
 
     /// Writes something down under the next sequence and only then lets the sequence be seen: whoever

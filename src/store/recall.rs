@@ -55,11 +55,14 @@ impl Store {
         Some(fetched.entry.clone())
     }
 
-    /// Waits until everything up to this sequence is written down, so that whoever asked for it can be told.
+    /// Waits until everything up to this sequence is written down, and in force in the process that has taken
+    /// over, so that whoever asked for it can be told.
     ///
     /// # Errors
-    /// When it cannot be written down, and what is on disk cannot be given up either. It is in force.
+    /// When it cannot be written down, and what is on disk cannot be given up either; or the other process
+    /// does not take it in. It is in force here.
     pub(crate) async fn written_down(&self, sequence: PurgeSeq) -> Result<(), NotWrittenDown> {
+        self.clock.told(sequence).await?;
         self.journal.written_down(sequence).await
     }
 

@@ -121,3 +121,21 @@ fn a_render_waits_only_so_long() {
     assert_eq!(first.response().expect("an answer").text(), Origin::body("/page/first", 1));
     assert_eq!(origin.count(), 1, "those who gave up were never rendered");
 }
+
+#[test]
+fn a_client_that_does_not_hang_up_keeps_no_render_from_starting() {
+    // Bug: the place at the origin that a forwarded request had was given back when its connection had ended, for which
+    // a client is waited for.
+    let origin = Origin::start();
+    origin.otherwise(|x| x.answer(&Answer::html("x").header("Set-Cookie", "a=1")));
+    let proxy = Breadbox::start(Config::isr(&origin, &[]).origin("max_renders: 1"));
+    let mut turn = 0;
+    eventually("somebody else is answered while the connection is still waited for", PATIENCE, || {
+        turn += 1;
+        let forwarded = Ask::get(&format!("/forwarded/{turn}")).header("Cookie", "b=2");
+        let mut stays = proxy.client();
+        assert_eq!(stays.ask(&forwarded.header("Connection", "close")).status, 200);
+        assert_eq!(proxy.get(&format!("/rendered/{turn}")).status, 200);
+        proxy.metric("breadbox_connections", &[]) > 1.0
+    });
+}

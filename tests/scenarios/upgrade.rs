@@ -122,6 +122,64 @@ fn what_is_in_flight_is_finished_by_the_process_it_is_in() {
 }
 
 #[test]
+fn a_request_on_the_admin_listener_is_answered_by_the_process_it_is_in() {
+    // Bug: the process ended as soon as nothing public was in flight, and cut the answer to whoever scraped it.
+    let origin = Origin::start();
+    let old = Breadbox::start(config(&origin));
+    let mut client = Client::connect(old.admin_addr());
+    assert_eq!(client.get("/healthz").status, 200);
+    let head = "POST /-/deploy HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer t\r\nContent-Length: 12\r\n\r\n";
+    client.send_raw(format!("{head}{{\"id\":").as_bytes()).expect("the proxy reads");
+    old.may_end();
+    let new = old.successor();
+    for n in 0..50 {
+        assert_eq!(new.get(&format!("/p/{n}")).status, 200);
+    }
+    client.send_raw(b"\"v42\"}").expect("the process is there");
+    assert_eq!(client.response().expect("an answer").status, 200);
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_purge_that_ends_in_the_old_process_is_in_force_in_the_new_one() {
+    // Bug: what was purged there, or by a write that it passed on, left the pages as they were that the new process
+    // had rendered by then.
+    let (gate, origin) = (Gate::closed(), Origin::start());
+    let held = gate.clone();
+    origin.on("/api/held", move |x| {
+        x.hold(&held)?;
+        x.answer(&Answer::new("written"))
+    });
+    let config = Config::new(&origin).admin("token: t").top("upgrade_sock: upgrade.sock").top("shutdown_timeout: 20s");
+    let config = config.route("/api/{*rest}", "off", &["invalidate: [ { path: /written } ]"]);
+    let old = Breadbox::start(config.route("/{*rest}", "isr", &["revalidate: 1h"]));
+    let mut writer = old.client();
+    writer.send(&Ask::new("POST", "/api/held").body("x")).expect("the proxy reads");
+    origin.wait_for_requests("/api/held", 1);
+    let mut admin = Client::connect(old.admin_addr());
+    assert_eq!(admin.get("/healthz").status, 200);
+    let document = r#"{"path":"/purged","mode":"delete"}"#;
+    let (begun, rest) = document.split_at(9);
+    let head = "POST /-/purge HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer t\r\n";
+    admin.send_raw(format!("{head}Content-Length: {}\r\n\r\n{begun}", document.len()).as_bytes()).expect("it reads");
+    old.may_end();
+    let new = old.successor();
+    let pages = ["/purged", "/written", "/other"];
+    for _ in 0..2 {
+        assert_eq!(pages.map(|path| new.get(path).text()), pages.map(|path| Origin::body(path, 1)));
+    }
+    admin.send_raw(rest.as_bytes()).expect("the process is there");
+    let answer = admin.response().expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(new.get("/purged").text(), Origin::body("/purged", 2));
+    gate.open();
+    assert_eq!(writer.response().expect("an answer").text(), "written");
+    assert_eq!(new.get("/written").text(), Origin::body("/written", 2));
+    assert!(new.get("/other").is_hit());
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+}
+
+#[test]
 fn a_successor_that_cannot_start_changes_nothing() {
     // One with a mistake in its file, and one that cannot have an address, end with 1; the old process serves on,
     // and a good one takes over after that.
@@ -145,6 +203,26 @@ fn a_successor_that_cannot_start_changes_nothing() {
 }
 
 #[test]
+fn a_successor_may_listen_where_the_process_before_it_does_otherwise() {
+    // Bug: `0.0.0.0:80` could not become `127.0.0.1:80`, nor the admin listener's `127.0.0.1:9145` become
+    // `0.0.0.0:9145`, because the process that was to go had the port.
+    let origin = Origin::start();
+    let all = String::from(config(&origin));
+    let old = Breadbox::start(all.replacen("127.0.0.1:0", "0.0.0.0:0", 1));
+    let (port, admin) = (old.addr().port(), old.admin_addr().port());
+    let narrow = all.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+    old.write("proxy.yaml", narrow.replacen("127.0.0.1:0", &format!("0.0.0.0:{admin}"), 1));
+    old.may_end();
+    let new = old.successor();
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!((new.addr(), new.admin_addr().port()), (([127, 0, 0, 1], port).into(), admin));
+    assert_eq!(new.get("/p").status, 200);
+    let others = std::net::SocketAddr::from(([127, 0, 0, 2], port));
+    assert!(std::net::TcpStream::connect(others).is_err(), "nobody listens there any more");
+    assert_eq!(Client::connect(([127, 0, 0, 2], admin).into()).get("/healthz").status, 200);
+}
+
+#[test]
 fn where_nothing_runs_there_is_nothing_to_take_over() {
     // `run --upgrade` says so and what to do, and ends with 1.
     let origin = Origin::start();
@@ -162,6 +240,25 @@ fn sigquit_starts_the_successor() {
     let origin = Origin::start();
     let old = Breadbox::start(config(&origin));
     old.get("/p");
+    old.may_end();
+    old.signal("QUIT");
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(Client::connect(old.addr()).get("/p").status, 200);
+    let ended = std::process::Command::new("sh").args(["-c", &format!("kill {}", old.successor_id())]).status();
+    assert!(ended.expect("there is a shell").success(), "the successor is there");
+    eventually("the successor has ended", PATIENCE, || std::net::TcpStream::connect(old.addr()).is_err());
+}
+
+#[test]
+fn sigquit_takes_what_a_reload_cannot() {
+    // Bug: the successor looked for the running process where the new file says, and did not find it; the refusal of the
+    // reload had sent the operator there.
+    let origin = Origin::start();
+    let old = Breadbox::start(config(&origin));
+    old.expect_error("the configuration was refused");
+    let elsewhere = String::from(config(&origin)).replace("upgrade.sock", "other.sock") + "threads: 3\n";
+    let refused = old.reload(elsewhere);
+    assert!(refused.status == 409 && refused.text().contains("SIGQUIT"), "{}", refused.text());
     old.may_end();
     old.signal("QUIT");
     assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
@@ -82,7 +82,7 @@ impl Inherited {
     /// # Errors
     /// When there is none, or it does not hand over.
     pub(super) fn of_running(config: &Config) -> Result<Self, ServerError> {
-        let place = place::of(config).ok_or(ServerError::NoUpgradeSocket)?;
+        let place = place::named().or_else(|| place::of(config)).ok_or(ServerError::NoUpgradeSocket)?;
         let ask = || {
             let mut stream = place.connect()?;
             stream.set_read_timeout(Some(PATIENCE))?;
@@ -124,10 +124,26 @@ impl Inherited {
     ///
     /// # Errors
     /// When the other one has stopped, or handed over to somebody else.
-    pub(super) fn take_over(mut self) -> Result<(), ServerError> {
+    pub(super) fn take_over(mut self) -> Result<Predecessor, ServerError> {
         wire::say(&mut self.stream, wire::READY)
             .and_then(|()| wire::hear(&mut self.stream, wire::GO))
-            .map_err(|error| ServerError::NotLetGo { error })
+            .and_then(|()| self.stream.set_read_timeout(None))
+            .map_err(|error| ServerError::NotLetGo { error })?;
+        Ok(Predecessor(self.stream))
+    }
+}
+
+/// The process that was taken over from, while it finishes what it has.
+pub(super) struct Predecessor(UnixStream);
+
+impl Predecessor {
+    /// Hears what is purged there until it has ended; `take_in` says whether it was understood.
+    pub(super) fn follow(mut self, take_in: impl Fn(&[u8]) -> bool) {
+        while let Ok(purged) = wire::hear_more(&mut self.0) {
+            if !take_in(&purged) || wire::say(&mut self.0, wire::DONE).is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -147,8 +163,15 @@ impl Successor {
     ///
     /// # Errors
     /// When it has gone; then this process goes on.
-    pub(super) fn go(mut self) -> io::Result<()> {
+    pub(super) fn go(&mut self) -> io::Result<()> {
         wire::say(&mut self.0, wire::GO)
+    }
+
+    /// Has it take in what was purged here after that.
+    pub(super) fn tell(&mut self, purged: &[u8]) -> io::Result<()> {
+        self.0.set_read_timeout(Some(PATIENCE))?;
+        wire::say_more(&mut self.0, purged)?;
+        wire::hear(&mut self.0, wire::DONE)
     }
 }
 
@@ -172,9 +195,9 @@ impl Successors {
         Successors { ready, task: Some(task), left_behind: Some((place.path, number)) }
     }
 
-    /// Whether a successor can come.
-    pub(super) fn can_come(&self) -> bool {
-        self.task.is_some()
+    /// Where a successor finds this process, if it can come.
+    pub(super) fn place(&self) -> Option<&Path> {
+        self.left_behind.as_ref().map(|(path, _)| path.as_path())
     }
 
     /// Waits for one that is ready.
@@ -260,11 +283,12 @@ impl Program {
         Program { path: std::env::current_exe(), arguments }
     }
 
-    /// Starts it to take over from this process. What becomes of it is in the log.
-    pub(super) fn start(&self) {
+    /// Starts it to take over from this process, which waits for it at `place`, whatever the file says by now. What
+    /// becomes of it is in the log.
+    pub(super) fn start(&self, place: &Path) {
         let started = self.path.as_ref().map_err(ToString::to_string).and_then(|path| {
             let mut command = std::process::Command::new(path);
-            command.args(&self.arguments).spawn().map_err(|error| error.to_string())
+            command.args(&self.arguments).env(place::NAMED, place).spawn().map_err(|error| error.to_string())
         });
         let mut child = match started {
             Ok(child) => child,

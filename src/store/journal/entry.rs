@@ -116,7 +116,7 @@ impl Mark {
 }
 
 impl ClockState {
-    fn apply(&mut self, sequence: u64, change: Change) {
+    pub(in crate::store) fn apply(&mut self, sequence: u64, change: Change) {
         self.sequence = self.sequence.max(sequence);
         match change {
             Change::Rules(list, mode, rules) => {
@@ -190,6 +190,21 @@ pub(super) fn add(store: StoreId, sequence: u64, change: &Change, out: &mut Vec<
             out.put_text(id.as_bytes());
         }
     });
+}
+
+/// One change alone, for another process, which may be of another version.
+pub(in crate::store) fn encoded(change: &Change) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.put_u32(FORMAT);
+    add(0, 0, change, &mut out);
+    out
+}
+
+/// The change, if it is one of this version.
+pub(in crate::store) fn decoded(octets: &[u8]) -> Option<Change> {
+    let (format, mut rest) = octets.split_first_chunk()?;
+    let (_, change) = read_change(next(0, &mut rest)?)?;
+    (u32::from_le_bytes(*format) == FORMAT && rest.is_empty()).then_some(change)
 }
 
 /// Reads a journal.

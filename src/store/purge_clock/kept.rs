@@ -5,7 +5,7 @@
 //! and whatever it learns later counts as purged when it learns it: more is covered, never less.
 
 use super::{Ordering, PurgeClock, PurgeSeq};
-use crate::store::journal::ClockState;
+use crate::store::journal::{Change, ClockState};
 use std::sync::atomic::AtomicU64;
 
 /// How far ahead a process counts that does not know yet what another one does.
@@ -40,6 +40,16 @@ impl PurgeClock {
         self.sequence.store(now, Ordering::SeqCst);
         *known = now;
         PurgeSeq(now)
+    }
+
+    /// Takes in what another process has changed, from which this one has taken over: it counts as changed now.
+    pub(in crate::store) fn take_in(&self, change: &Change) -> PurgeSeq {
+        let known = self.writer.lock();
+        let mut state = ClockState::default();
+        state.apply(*known + 1, change.clone());
+        let sequence = self.show(|now| self.take(&state, *known, now));
+        self.note(sequence, change);
+        sequence
     }
 
     /// What is known now, with whoever purges kept waiting meanwhile.

@@ -18,6 +18,16 @@ pub(super) fn of(config: &Config) -> Option<Place> {
     (admin.port() != 0).then(|| Place { path: folder().join(name(admin)), private: true })
 }
 
+/// Names the place for a successor that the running process starts itself: its file may name another one by now, or
+/// another admin listener.
+pub(super) const NAMED: &str = "BREADBOX_UPGRADE_FROM";
+
+/// The place that the running process has named.
+pub(super) fn named() -> Option<Place> {
+    let path = std::env::var_os(NAMED).filter(|path| !path.is_empty())?;
+    Some(Place { path: path.into(), private: false })
+}
+
 /// A place, and whether its folder is ours alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {

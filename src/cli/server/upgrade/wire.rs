@@ -26,6 +26,10 @@ const FORM: u32 = 1;
 pub(super) const READY: u8 = b'R';
 /// The running process has stopped to accept.
 pub(super) const GO: u8 = b'G';
+/// What was told has been done.
+pub(super) const DONE: u8 = b'D';
+/// Bytes that are told at once after that.
+const MAX_MORE: u32 = 1 << 20;
 
 /// What is handed over.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,6 +108,27 @@ pub(super) fn hear(stream: &mut UnixStream, word: u8) -> io::Result<()> {
     let mut heard = [0];
     stream.read_exact(&mut heard)?;
     if heard[0] == word { Ok(()) } else { Err(io::Error::other("something else was said than has to be")) }
+}
+
+/// Says something longer.
+pub(super) fn say_more(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(words.len()).ok().filter(|length| *length <= MAX_MORE);
+    let length = length.ok_or_else(|| io::Error::other("it is too long to be told"))?;
+    stream.write_all(&length.to_be_bytes())?;
+    stream.write_all(words)
+}
+
+/// Waits for it.
+pub(super) fn hear_more(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = u32::from_be_bytes(length);
+    if length > MAX_MORE {
+        return Err(io::Error::other("more was said than has to be"));
+    }
+    let mut words = vec![0; length as usize];
+    stream.read_exact(&mut words)?;
+    Ok(words)
 }
 
 #[cfg(test)]
