@@ -98,8 +98,10 @@ enum Due {
     Now(Box<Order>, Standing),
 }
 
-/// Renders popular pages again whenever a purge or a deploy has made pages stale; never ends.
+/// Renders popular pages again whenever a purge or a deploy has made pages stale; never ends. What the process
+/// before had not come to is done first.
 pub(crate) async fn refresh_purged(engine: Arc<Engine>) {
+    tokio::spawn(Arc::clone(&engine).go_on_after_a_start());
     let mut sweep = Sweep { engine: &engine, room: Room::default() };
     loop {
         engine.purged.notified().await;
@@ -132,6 +134,7 @@ impl Sweep<'_> {
     /// Renders one page again where that is due; breaks off where it has to be looked at once more.
     async fn refresh(&mut self, key: &Key) -> ControlFlow<()> {
         let setup = self.engine.setup();
+        self.engine.recall_popular(&setup, key).await;
         let (order, standing) = match self.engine.due(&setup, key) {
             Due::Never => return ControlFlow::Continue(()),
             Due::Later => return ControlFlow::Break(()),

@@ -9,6 +9,7 @@ mod directory;
 mod fetch;
 mod index;
 mod log;
+mod popular;
 mod record;
 mod segment;
 mod unwritten;
@@ -21,13 +22,13 @@ pub(super) use fetch::Fetched;
 use super::clock::Clock;
 use super::journal::Journal;
 use super::memory::Entry;
+use super::popularity::Popularity;
 use super::purge_clock::PurgeClock;
 use crate::config;
 use crate::metrics::{self, DiskDrop};
 use crate::policy::Key;
 use fetch::Reads;
 use index::{Index, Place};
-use log::IsPopular;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -90,7 +91,7 @@ struct Shared {
     failure: Mutex<Option<String>>,
     journal: Arc<Journal>,
     purges: Arc<PurgeClock>,
-    is_popular: Arc<IsPopular>,
+    popularity: Arc<Popularity>,
     series: metrics::Disk,
     clock: Clock,
     wall: Wall,
@@ -100,7 +101,7 @@ struct Shared {
 pub(super) struct Parts {
     pub(super) journal: Arc<Journal>,
     pub(super) purges: Arc<PurgeClock>,
-    pub(super) is_popular: Arc<IsPopular>,
+    pub(super) popularity: Arc<Popularity>,
     pub(super) series: metrics::Disk,
     pub(super) clock: Clock,
 }
@@ -113,7 +114,7 @@ impl Disk {
     /// When another process has the directory and that is a mistake. Whatever else is wrong with the disk is
     /// said in the log, and tried again.
     pub(super) fn start(config: config::Disk, on_lock: OnLock, parts: Parts) -> Result<Disk, Locked> {
-        let Parts { journal, purges, is_popular, series, clock } = parts;
+        let Parts { journal, purges, popularity, series, clock } = parts;
         series.set_capacity(config.capacity);
         let first = First::look(&config.path, on_lock, &purges)?;
         let shared = Arc::new(Shared {
@@ -128,7 +129,7 @@ impl Disk {
             config,
             journal,
             purges,
-            is_popular,
+            popularity,
             series,
             clock,
         });
@@ -164,6 +165,13 @@ impl Disk {
             Known::Nothing if self.shared.index.get(key.hash64()).is_some() => OnDisk::Yes,
             Known::Removed | Known::Nothing => OnDisk::No,
         }
+    }
+
+    /// Waits until the tier is open, however long that takes.
+    pub(super) async fn opened(&self) {
+        let mut phase = self.shared.phase.subscribe();
+        // The sender lives as long as the tier.
+        let _ = phase.wait_for(|phase| matches!(phase, Phase::Open | Phase::Closed)).await;
     }
 
     /// Writes what is not written yet, closes the files and lets go of the directory, within

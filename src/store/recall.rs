@@ -9,6 +9,8 @@ use http::HeaderMap;
 
 /// A page may be rewritten while it is read; then it is read again, this often.
 const TRIES: usize = 3;
+/// Memory that is filled to this share in eighths has no room for pages that nobody has asked for.
+const NEARLY_FULL: usize = 7;
 
 impl Store {
     /// Brings what is kept for a request from disk into memory, if memory has it not; whether there was
@@ -53,6 +55,18 @@ impl Store {
         }
         self.memory.insert(key.clone(), fetched.entry.clone());
         Some(fetched.entry.clone())
+    }
+
+    /// Whether pages can be brought into memory that nobody has asked for, without pushing out others.
+    pub(crate) fn has_room(&self) -> bool {
+        self.memory.bytes() < self.memory.capacity() / 8 * NEARLY_FULL
+    }
+
+    /// Waits until the pages of an earlier process can be read, if there is a disk tier; whether there is.
+    pub(crate) async fn opened(&self) -> bool {
+        let Some(disk) = &self.disk else { return false };
+        disk.opened().await;
+        true
     }
 
     /// Waits until everything up to this sequence is written down, so that whoever asked for it can be told.

@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod popular;
 mod torture;
 
 use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, crowd, eventually, until_body};

@@ -28,7 +28,7 @@ const LARGEST_RECORD: u64 = 8;
 const STEP: u64 = 4 << 20;
 
 /// Whether a page is asked for so much that it stays when its file's turn has come to leave.
-pub(super) type IsPopular = Box<dyn Fn(&Key) -> bool + Send + Sync>;
+pub(super) type IsPopular = Box<dyn Fn(&Key) -> bool + Send>;
 
 /// All files, and what is written next. One thread has it.
 pub(super) struct PageLog {
@@ -42,7 +42,7 @@ pub(super) struct PageLog {
     /// Files that were cleaned since there was room enough.
     in_vain: usize,
     index: Arc<Index>,
-    is_popular: Arc<IsPopular>,
+    is_popular: IsPopular,
     evicted: Box<dyn Fn() + Send>,
 }
 
@@ -115,7 +115,7 @@ impl PageLog {
         store: StoreId,
         capacity: u64,
         index: Arc<Index>,
-        is_popular: Arc<IsPopular>,
+        is_popular: IsPopular,
         evicted: Box<dyn Fn() + Send>,
     ) -> io::Result<(PageLog, Recovered)> {
         let mut log = PageLog {
