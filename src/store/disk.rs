@@ -32,7 +32,7 @@ use index::{Index, Place};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use unwritten::{Accepted, Known, Unwritten};
 use wall::Wall;
@@ -62,7 +62,7 @@ pub(super) enum OnDisk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Soon: what is found is right, what is not found may come yet.
-    Opening,
+    Opening { since: Instant },
     /// Yes.
     Open,
     /// Not until whatever is wrong is mended.
@@ -120,7 +120,7 @@ impl Disk {
         let shared = Arc::new(Shared {
             index: Arc::new(Index::new()),
             unwritten: Unwritten::new(config.unwritten),
-            phase: watch::Sender::new(Phase::Opening),
+            phase: watch::Sender::new(Phase::Opening { since: Instant::now() }),
             reads: Reads::default(),
             broken: Mutex::default(),
             failed_reads: AtomicU32::new(0),
@@ -195,14 +195,14 @@ impl Shared {
         *self.phase.borrow()
     }
 
-    /// Whether the tier is open, after a while if it is being opened.
+    /// Whether the tier is open, after a while if it is being opened. Where that takes longer, on a device that
+    /// hangs for one, nobody waits any more.
     async fn is_open_within(&self, patience: Duration) -> bool {
-        if self.phase() != Phase::Opening {
-            return self.phase() == Phase::Open;
-        }
         let mut phase = self.phase.subscribe();
-        let opened = phase.wait_for(|phase| *phase != Phase::Opening);
-        tokio::time::timeout(patience, opened).await.is_ok_and(|phase| phase.is_ok_and(|phase| *phase == Phase::Open))
+        let Phase::Opening { since } = *phase.borrow_and_update() else { return self.phase() == Phase::Open };
+        let opened = phase.wait_for(|phase| !matches!(phase, Phase::Opening { .. }));
+        let opened = tokio::time::timeout_at((since + patience).into(), opened).await;
+        opened.is_ok_and(|phase| phase.is_ok_and(|phase| *phase == Phase::Open))
     }
 
     /// Has the tier's thread turn it off.

@@ -1,7 +1,9 @@
 //! Pages outlive the process: restarts, kills, purges before them, and what is not ours on the disk.
 
 mod damage;
+mod devices;
 mod faults;
+mod operator;
 mod popular;
 mod torture;
 

@@ -19,7 +19,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 /// Reads at once; more wait their turn.
 const AT_ONCE: usize = 64;
-/// How long a request waits for a tier that is being opened before it goes on without.
+/// How long after a tier began to be opened requests wait for what it may have, before they go on without.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A page may be moved while it is looked for; then it is looked for again, this often.
 const TRIES: usize = 3;

@@ -77,9 +77,9 @@ impl First {
             Ok(_) => first.known = first.directory.is_some(),
             Err(error) => first.trouble = first.trouble.or(Some(format!("the purge journal cannot be read: {error}"))),
         }
-        if !first.known {
-            purges.leave_room();
-        }
+        // Another process may go on counting; and where somebody has cut the journal off, pages that saw a purge
+        // which is lost must not be ahead of those to come.
+        purges.leave_room();
         Ok(first)
     }
 }
@@ -140,7 +140,7 @@ impl Worker {
         }
         if self.waiting {
             self.waiting = false;
-            shared.phase.send_replace(Phase::Opening);
+            shared.phase.send_replace(Phase::Opening { since: Instant::now() });
         }
         shared.failure.lock().take();
         let (store, cold) = self.store()?;
