@@ -31,6 +31,14 @@ impl Run {
         Run::of(command)
     }
 
+    /// Runs `breadbox ARGS…` to its end.
+    #[track_caller]
+    pub(crate) fn of_args(args: &[&str]) -> Self {
+        let mut command = binary();
+        command.args(args);
+        Run::of(command)
+    }
+
     /// Runs a command to its end.
     #[track_caller]
     fn of(mut command: Command) -> Self {
