@@ -108,8 +108,11 @@ fn pages(arguments: &Arguments, scratch: &Path) -> Result<()> {
     if let Some(nginx) = Nginx::start(&scratch.join("nginx"), origin.address())? {
         let took = ask_all(nginx.address, n)?;
         println!("filling nginx' cache on this disk: {:.0} pages/s", n as f64 / took.as_secs_f64());
+        let cpu = nginx.cpu();
         let (mut times, took) = timed(nginx.address, n)?;
-        println!("nginx, from disk: {:.0} pages/s, {}", n as f64 / took.as_secs_f64(), spread(&mut times));
+        let cpu = (nginx.cpu() - cpu).as_secs_f64() * 1e6 / n as f64;
+        let rate = n as f64 / took.as_secs_f64();
+        println!("nginx, from disk: {rate:.0} pages/s, {cpu:.1} µs of CPU, {}", spread(&mut times));
     } else {
         println!("nginx: left out, it is not installed (make setup-bench)");
     }
@@ -127,10 +130,13 @@ fn pages(arguments: &Arguments, scratch: &Path) -> Result<()> {
     let proxy = Proxy::spawn(&dir, Some("16GiB"), "64MiB", origin.address())?;
     let first = proxy.first_answer(&path(n / 3))?;
     println!("start of the process to its first page from disk: {:?}", first.duration_since(started));
+    let cpu = proxy.cpu();
     let (mut times, took) = timed(proxy.address, n)?;
+    let cpu = (proxy.cpu() - cpu).as_secs_f64() * 1e6 / n as f64;
     let read = proxy.metric("breadbox_disk_reads_total")?;
     println!("all {n} pages are there, {read:.0} of them read from disk now");
-    println!("breadbox, from disk: {:.0} pages/s, {}", n as f64 / took.as_secs_f64(), spread(&mut times));
+    let rate = n as f64 / took.as_secs_f64();
+    println!("breadbox, from disk: {rate:.0} pages/s, {cpu:.1} µs of CPU, {}", spread(&mut times));
     println!("recovery: {} s\n", proxy.metric("breadbox_disk_recovery_seconds")?);
     Ok(())
 }

@@ -114,7 +114,7 @@ impl Proxy {
 /// A running nginx.
 pub(crate) struct Nginx {
     pub(crate) address: SocketAddr,
-    _process: Running,
+    process: Running,
 }
 
 impl Nginx {
@@ -137,7 +137,11 @@ impl Nginx {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Some(Nginx { address, _process: process }))
+        Ok(Some(Nginx { address, process }))
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        self.process.cpu()
     }
 }
 

@@ -2,7 +2,7 @@
 //! and may have to be rendered again.
 
 use super::{Engine, Route, Setup};
-use crate::policy::{Key, again};
+use crate::policy::{Key, RequestFields, again};
 use crate::store::Found;
 use http::HeaderMap;
 use std::sync::Arc;
@@ -11,13 +11,32 @@ impl Engine {
     /// Brings what is kept for a request from disk into memory, if memory has it not; whether there was
     /// something. A page that left memory, or the process that had it, before its codings were made gets them.
     pub(crate) async fn recall(self: &Arc<Self>, setup: &Setup, route: &Route, key: &Key, headers: &HeaderMap) -> bool {
-        if !self.store.recall(key, headers).await {
-            return false;
+        let recalled = self.store.recall(key, headers).await;
+        if recalled {
+            self.encode_recalled(setup, route, key, headers.into());
         }
+        recalled
+    }
+
+    /// The same without waiting for the device: pages that the system has read before, as a rule.
+    pub(crate) fn recall_now(
+        self: &Arc<Self>,
+        setup: &Setup,
+        route: &Route,
+        key: &Key,
+        headers: RequestFields<'_>,
+    ) -> bool {
+        let recalled = self.store.recall_now(key, headers);
+        if recalled {
+            self.encode_recalled(setup, route, key, headers);
+        }
+        recalled
+    }
+
+    fn encode_recalled(self: &Arc<Self>, setup: &Setup, route: &Route, key: &Key, headers: RequestFields<'_>) {
         if let Found::Page(page) = self.store.find(key, headers) {
             self.encode_later(setup, route, &page);
         }
-        true
     }
 
     /// The same for a page that nobody asks for now, as long as it pushes out no other.

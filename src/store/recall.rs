@@ -4,7 +4,7 @@
 use super::disk::{Disk, Fetched, OnDisk};
 use super::memory::Entry;
 use super::{NotWrittenDown, Store};
-use crate::policy::{Key, PurgeSeq};
+use crate::policy::{Key, PurgeSeq, RequestFields};
 use http::HeaderMap;
 
 /// A page may be rewritten while it is read; then it is read again, this often.
@@ -32,6 +32,30 @@ impl Store {
             recalled |= self.bring(disk, variant).await.is_some();
         }
         recalled
+    }
+
+    /// The same without waiting for the device; `false` says nothing about what is on it.
+    pub(crate) fn recall_now(&self, key: &Key, request: RequestFields<'_>) -> bool {
+        let Some(disk) = &self.disk else { return false };
+        let (entry, mut recalled) = match self.memory.get(key) {
+            Some(entry) => (Some(entry), false),
+            None => {
+                let entry = self.bring_now(disk, key);
+                let recalled = entry.is_some();
+                (entry, recalled)
+            }
+        };
+        if let Some(Entry::Variants(variants)) = entry
+            && let Some(variant) = variants.select(request)
+            && self.memory.get(variant).is_none()
+        {
+            recalled |= self.bring_now(disk, variant).is_some();
+        }
+        recalled
+    }
+
+    fn bring_now(&self, disk: &Disk, key: &Key) -> Option<Entry> {
+        self.keep_in_memory(disk, key, &disk.fetch_now(key)?)
     }
 
     async fn bring(&self, disk: &Disk, key: &Key) -> Option<Entry> {
