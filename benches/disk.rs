@@ -28,6 +28,7 @@ use origin::Origin;
 use process::Scratch;
 use servers::{Nginx, Proxy};
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -102,24 +103,25 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Rounds in which the pages are filled in, by one and by the other.
+const ROUNDS: usize = 5;
+
 fn pages(arguments: &Arguments, scratch: &Path) -> Result<()> {
     let (origin, n) = (Origin::start(PAGE)?, arguments.pages);
     println!("## {n} pages of 16 KiB\n");
-    if let Some(nginx) = Nginx::start(&scratch.join("nginx"), origin.address())? {
-        let took = ask_all(nginx.address, n)?;
-        println!("filling nginx' cache on this disk: {:.0} pages/s", n as f64 / took.as_secs_f64());
-        let cpu = nginx.cpu();
-        let (mut times, took) = timed(nginx.address, n)?;
-        let cpu = (nginx.cpu() - cpu).as_secs_f64() * 1e6 / n as f64;
-        let rate = n as f64 / took.as_secs_f64();
-        println!("nginx, from disk: {rate:.0} pages/s, {cpu:.1} µs of CPU, {}", spread(&mut times));
-    } else {
+    let nginx = Nginx::start(&scratch.join("nginx"), origin.address())?;
+    if nginx.is_none() {
         println!("nginx: left out, it is not installed (make setup-bench)");
     }
     let dir = scratch.join("pages");
     let proxy = Proxy::start(&dir, Some("16GiB"), "64MiB", origin.address())?;
-    let took = ask_all(proxy.address, n)?;
-    println!("filling breadbox with its disk tier:  {:.0} pages/s", n as f64 / took.as_secs_f64());
+    for round in 0..ROUNDS {
+        let share = n * round / ROUNDS..n * (round + 1) / ROUNDS;
+        if let Some(nginx) = &nginx {
+            read("filling nginx, with its cache on this disk", nginx.address, share.clone(), || nginx.cpu())?;
+        }
+        read("filling breadbox, with its disk tier", proxy.address, share, || proxy.cpu())?;
+    }
     println!("writes that were dropped: {}", proxy.metric("breadbox_disk_dropped_writes_total")?);
     println!("SIGTERM to exit: {:?}", proxy.stop()?);
     if arguments.cold {
@@ -130,14 +132,25 @@ fn pages(arguments: &Arguments, scratch: &Path) -> Result<()> {
     let proxy = Proxy::spawn(&dir, Some("16GiB"), "64MiB", origin.address())?;
     let first = proxy.first_answer(&path(n / 3))?;
     println!("start of the process to its first page from disk: {:?}", first.duration_since(started));
-    let cpu = proxy.cpu();
-    let (mut times, took) = timed(proxy.address, n)?;
-    let cpu = (proxy.cpu() - cpu).as_secs_f64() * 1e6 / n as f64;
-    let read = proxy.metric("breadbox_disk_reads_total")?;
-    println!("all {n} pages are there, {read:.0} of them read from disk now");
-    let rate = n as f64 / took.as_secs_f64();
-    println!("breadbox, from disk: {rate:.0} pages/s, {cpu:.1} µs of CPU, {}", spread(&mut times));
-    println!("recovery: {} s\n", proxy.metric("breadbox_disk_recovery_seconds")?);
+    read("breadbox, every page", proxy.address, 0..n, || proxy.cpu())?;
+    let from_disk = proxy.metric("breadbox_disk_reads_total")?;
+    println!(
+        "{from_disk:.0} of them were read from disk; recovery took {} s",
+        proxy.metric("breadbox_disk_recovery_seconds")?
+    );
+    if let Some(nginx) = &nginx {
+        read("nginx, every page", nginx.address, 0..n, || nginx.cpu())?;
+    }
+    println!();
+    Ok(())
+}
+
+/// Asks for these pages and says how fast they came, and what one cost.
+fn read(what: &str, address: SocketAddr, pages: Range<usize>, cpu: impl Fn() -> Duration) -> Result<()> {
+    let (n, before) = (pages.len() as f64, cpu());
+    let (mut times, took) = timed(address, pages)?;
+    let cpu = (cpu() - before).as_secs_f64() * 1e6 / n;
+    println!("{what}: {:.0} pages/s, {cpu:.1} µs of CPU each, {}", n / took.as_secs_f64(), spread(&mut times));
     Ok(())
 }
 
@@ -148,7 +161,7 @@ fn memory_hits(scratch: &Path) -> Result<()> {
     let with = Proxy::start(&scratch.join("with"), Some("1GiB"), "256MiB", origin.address())?;
     let without = Proxy::start(&scratch.join("without"), None, "256MiB", origin.address())?;
     for proxy in [&with, &without] {
-        ask_all(proxy.address, HOT)?;
+        timed(proxy.address, 0..HOT)?;
     }
     println!("## Hits in memory\n");
     for round in 1..=5 {
@@ -157,7 +170,7 @@ fn memory_hits(scratch: &Path) -> Result<()> {
             let started = Instant::now();
             let mut times = Vec::new();
             for _ in 0..20 {
-                times.extend(timed(proxy.address, HOT)?.0);
+                times.extend(timed(proxy.address, 0..HOT)?.0);
             }
             let rate = times.len() as f64 / started.elapsed().as_secs_f64();
             let cpu = (proxy.cpu() - cpu).as_secs_f64() * 1e6 / times.len() as f64;
@@ -174,7 +187,7 @@ fn small(arguments: &Arguments, scratch: &Path) -> Result<()> {
     let dir = scratch.join("small");
     // Hardly any memory, so that what grows with the pages is what is known of those on disk.
     let proxy = Proxy::start(&dir, Some("4GiB"), "1MiB", origin.address())?;
-    let took = ask_all(proxy.address, n)?;
+    let (_, took) = timed(proxy.address, 0..n)?;
     println!("filling: {:.0} pages/s", n as f64 / took.as_secs_f64());
     println!("bytes on disk: {}", proxy.metric("breadbox_disk_bytes")?);
     println!("SIGTERM to exit: {:?}", proxy.stop()?);
@@ -205,16 +218,14 @@ fn path(i: usize) -> String {
     format!("/page/{i}")
 }
 
-/// Asks for the first `n` pages once.
-fn ask_all(address: SocketAddr, n: usize) -> Result<Duration> {
-    timed(address, n).map(|(_, took)| took)
-}
-
-/// The same, with how long each took.
-fn timed(address: SocketAddr, n: usize) -> Result<(Vec<Duration>, Duration)> {
-    let started = Instant::now();
-    let clients: Vec<_> = (0..CLIENTS).map(|c| thread::spawn(move || ask(address, (c..n).step_by(CLIENTS)))).collect();
-    let mut times = Vec::with_capacity(n);
+/// Asks for these pages once; how long each took, and all of them.
+fn timed(address: SocketAddr, pages: Range<usize>) -> Result<(Vec<Duration>, Duration)> {
+    let (started, mut times) = (Instant::now(), Vec::with_capacity(pages.len()));
+    let ask_share = |c| {
+        let pages = pages.clone();
+        thread::spawn(move || ask(address, pages.skip(c).step_by(CLIENTS)))
+    };
+    let clients: Vec<_> = (0..CLIENTS).map(ask_share).collect();
     for client in clients {
         times.extend(client.join().expect("a client does not panic")?);
     }

@@ -252,8 +252,9 @@ impl Worker {
             let index = &self.shared.index;
             self.shared.series.holds(index.bytes(), index.records(), self.shared.unwritten.bytes());
             if nothing && self.shared.unwritten.is_closing() {
+                log.close()?;
                 self.remember_popularity();
-                return log.close();
+                return Ok(());
             }
             cleaning = log.clean_ahead()?;
             if looked.elapsed() >= LOOK {

@@ -4,6 +4,7 @@
 use super::*;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -231,15 +232,21 @@ fn files_that_change_under_a_running_process_cost_pages_and_nothing_else() {
     assert_eq!(again.metric("breadbox_disk_up", &[]), 1.0);
 }
 
-#[test]
-fn a_clock_that_was_set_neither_keeps_pages_for_ever_nor_drops_them() {
-    // A day ahead, a day behind, within one boot: a fresh page is fresh, and it goes stale when it would have.
-    let (origin, data, tools) = (origin_of(1000), directory(), directory());
+/// The library by which the clock is `CLOCK_SHIFT` seconds ahead.
+pub(super) fn clock(tools: &TempDir) -> PathBuf {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/disk/clock.c");
     let library = tools.path().join("clock.so");
     let mut compiler = Command::new("cc");
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).arg("-ldl");
     assert!(compiler.status().expect("there is a C compiler").success());
+    library
+}
+
+#[test]
+fn a_clock_that_was_set_neither_keeps_pages_for_ever_nor_drops_them() {
+    // A day ahead, a day behind, within one boot: a fresh page is fresh, and it goes stale when it would have.
+    let (origin, data, tools) = (origin_of(1000), directory(), directory());
+    let library = clock(&tools);
     let config = Config::new(&origin).route("/long/{*rest}", "isr", &["revalidate: 1h"]).route(
         "/{*rest}",
         "isr",
