@@ -28,8 +28,8 @@ use origin::Origin;
 use process::Scratch;
 use servers::{Nginx, Proxy};
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -132,21 +132,29 @@ fn pages(arguments: &Arguments, scratch: &Path) -> Result<()> {
     let proxy = Proxy::spawn(&dir, Some("16GiB"), "64MiB", origin.address())?;
     let first = proxy.first_answer(&path(n / 3))?;
     println!("start of the process to its first page from disk: {:?}", first.duration_since(started));
-    read("breadbox, every page", proxy.address, 0..n, || proxy.cpu())?;
+    read("breadbox, every page", proxy.address, shuffled(n), || proxy.cpu())?;
     let from_disk = proxy.metric("breadbox_disk_reads_total")?;
     println!(
         "{from_disk:.0} of them were read from disk; recovery took {} s",
         proxy.metric("breadbox_disk_recovery_seconds")?
     );
     if let Some(nginx) = &nginx {
-        read("nginx, every page", nginx.address, 0..n, || nginx.cpu())?;
+        read("nginx, every page", nginx.address, shuffled(n), || nginx.cpu())?;
     }
     println!();
     Ok(())
 }
 
+/// All of them in an order that has nothing to do with the one in which they were written.
+fn shuffled(n: usize) -> impl Iterator<Item = usize> {
+    // Two primes: one of them divides no number of pages that is asked for here.
+    let step = if n.is_multiple_of(7919) { 7907 } else { 7919 };
+    (0..n).map(move |i| i * step % n)
+}
+
 /// Asks for these pages and says how fast they came, and what one cost.
-fn read(what: &str, address: SocketAddr, pages: Range<usize>, cpu: impl Fn() -> Duration) -> Result<()> {
+fn read(what: &str, address: SocketAddr, pages: impl Iterator<Item = usize>, cpu: impl Fn() -> Duration) -> Result<()> {
+    let pages: Vec<_> = pages.collect();
     let (n, before) = (pages.len() as f64, cpu());
     let (mut times, took) = timed(address, pages)?;
     let cpu = (cpu() - before).as_secs_f64() * 1e6 / n;
@@ -219,11 +227,12 @@ fn path(i: usize) -> String {
 }
 
 /// Asks for these pages once; how long each took, and all of them.
-fn timed(address: SocketAddr, pages: Range<usize>) -> Result<(Vec<Duration>, Duration)> {
+fn timed(address: SocketAddr, pages: impl IntoIterator<Item = usize>) -> Result<(Vec<Duration>, Duration)> {
+    let pages: Arc<[usize]> = pages.into_iter().collect();
     let (started, mut times) = (Instant::now(), Vec::with_capacity(pages.len()));
     let ask_share = |c| {
-        let pages = pages.clone();
-        thread::spawn(move || ask(address, pages.skip(c).step_by(CLIENTS)))
+        let pages = Arc::clone(&pages);
+        thread::spawn(move || ask(address, pages.iter().copied().skip(c).step_by(CLIENTS)))
     };
     let clients: Vec<_> = (0..CLIENTS).map(ask_share).collect();
     for client in clients {
