@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 /// Popular keys that are looked at after a purge.
 const POPULAR: usize = 16_384;
 
+/// Keys that are looked at in one go.
+const AT_A_TIME: usize = 16;
 /// Walks until the last page is rendered again, where renders fail meanwhile.
 const ROUNDS: usize = 30;
 /// Between two of these.
@@ -107,8 +109,12 @@ pub(crate) async fn refresh_purged(engine: Arc<Engine>) {
         engine.purged.notified().await;
         for _ in 0..ROUNDS {
             let mut left = false;
-            for key in engine.store.popular(POPULAR) {
-                left |= sweep.refresh(&key).await.is_break();
+            for (nth, key) in engine.store.popular(POPULAR).iter().enumerate() {
+                left |= sweep.refresh(key).await.is_break();
+                if nth % AT_A_TIME == 0 {
+                    // Most keys take no waiting, and requests have to have their turn on this thread.
+                    tokio::task::yield_now().await;
+                }
             }
             if !left {
                 break;

@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+const REMOUNT: &str = "mount --options-mode ignore -o remount";
+
 /// A small file system in memory that exists until this is dropped.
 struct Device {
     /// Keeps the namespace; it ends when its stdin does.
@@ -17,7 +19,10 @@ impl Device {
     /// Mounts it.
     fn of(size: &str) -> Option<Device> {
         let dir = directory();
-        let script = format!("mount -t tmpfs -o mode=0777,size={size} tmpfs \"$0\" && echo mounted && exec cat >&2");
+        // The options that are in force name users of another namespace, which this one could not name again.
+        let again = format!("{REMOUNT},rw tmpfs \"$0\"");
+        let script =
+            format!("mount -t tmpfs -o mode=0777,size={size} tmpfs \"$0\" && {again} && echo mounted && exec cat >&2");
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).arg(dir.path());
         let holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -111,7 +116,7 @@ fn a_file_system_that_fills_up_costs_no_request() {
     let renders = origin.renders("/p/7");
     ask(&proxy, 7..8);
     assert_eq!(origin.renders("/p/7"), renders + 1);
-    device.run("mount -o remount,size=256m \"$0\"");
+    device.run(&format!("{REMOUNT},size=256m tmpfs \"$0\""));
     until(&proxy, 1.0);
     assert_eq!(proxy.count_logged("WARN", "the disk tier is off"), 1);
     ask(&proxy, 0..900);
@@ -151,7 +156,7 @@ fn a_file_system_that_is_read_only_at_the_start_is_used_once_it_can_be_written()
     let first = device.start(&config);
     ask(&first, 0..200);
     stop(&first);
-    device.run("mount -o remount,ro \"$0\"");
+    device.run(&format!("{REMOUNT},ro tmpfs \"$0\""));
     let renders = origin.count();
     let proxy = device.start(&config);
     ask(&proxy, 200..220);
@@ -159,7 +164,7 @@ fn a_file_system_that_is_read_only_at_the_start_is_used_once_it_can_be_written()
     is_degraded(&proxy);
     proxy.expect_error("a restart could undo it");
     assert_eq!(purge(&proxy, r#"{"path": "/p/1", "mode": "delete"}"#), 503);
-    device.run("mount -o remount,rw \"$0\"");
+    device.run(&format!("{REMOUNT},rw tmpfs \"$0\""));
     until(&proxy, 1.0);
     let renders = origin.count() - renders;
     ask(&proxy, 10..200);
