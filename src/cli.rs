@@ -1,7 +1,7 @@
 //! What the commands do. It reads arguments and prints; everything else is asked of the rooms below.
 //!
 //! Exit codes: 0 for success, 1 for a failure (a bad configuration among them), 2 for a command line
-//! that makes no sense.
+//! that makes no sense, 130 for a run that somebody interrupted, as shells have it.
 
 mod admin_client;
 pub mod check;
@@ -37,6 +37,14 @@ enum Command {
     Warm(warm::Args),
     Deploy(deploy::Args),
 }
+
+/// Somebody has interrupted the command; it ended in good order, with more to do.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; {0}")]
+struct Interrupted(&'static str);
+
+/// What a shell reports of a program that SIGINT has ended.
+const INTERRUPTED: u8 = 128 + 2;
 
 /// Carries out the command that `args` name (the program's own name first) and answers with its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -74,7 +82,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         Some(mistakes) => writeln!(stderr, "{mistakes}"),
         None => writeln!(stderr, "breadbox: {error:#}"),
     };
-    ExitCode::FAILURE
+    if error.is::<Interrupted>() { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]

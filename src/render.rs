@@ -20,6 +20,7 @@ pub mod origin;
 mod page;
 mod preloads;
 pub(crate) mod purged;
+pub(crate) mod recall;
 mod run;
 pub mod scheduler;
 pub(crate) mod sitemaps;

@@ -80,11 +80,10 @@ impl Store {
     ) -> Result<Self, Locked> {
         let Some(disk) = &config.disk else { return Ok(Store::new(config, purging)) };
         let mut store = Store::with_journal(config, purging, Awaited::Yes);
-        let popularity = Arc::clone(&store.popularity);
         let parts = disk::Parts {
             journal: Arc::clone(&store.journal),
             purges: Arc::clone(&store.clock),
-            is_popular: Arc::new(Box::new(move |key| popularity.estimate(key) > 1)),
+            popularity: Arc::clone(&store.popularity),
             series,
             clock,
         };

@@ -40,7 +40,7 @@ impl Proxy {
         let (address, admin): (SocketAddr, SocketAddr) = (address.parse()?, admin.parse()?);
         let disk = capacity.map(|capacity| format!("disk: {{ path: data, capacity: {capacity} }}")).unwrap_or_default();
         let yaml = format!(
-            "threads: 1\nlisteners: [ {{ address: \"{address}\" }} ]\nadmin: {{ address: \"{admin}\" }}\n\
+            "threads: 1\ncompression: off\nhosts: [ 127.0.0.1 ]\nlisteners: [ {{ address: \"{address}\" }} ]\nadmin: {{ address: \"{admin}\" }}\n\
              origins: {{ web: {{ servers: [ \"http://{origin}\" ] }} }}\n\
              store:\n  memory: {memory}\n  max_page: 1MiB\n  {disk}\n\
              routes: [ {{ match: \"/{{*rest}}\", cache: isr, revalidate: 1d }} ]\n"
@@ -50,7 +50,7 @@ impl Proxy {
         let binary =
             std::env::var_os("BREADBOX_BIN").map_or_else(|| env!("CARGO_BIN_EXE_breadbox").into(), PathBuf::from);
         let mut command = Command::new(binary);
-        command.arg("run").arg("--config").arg(&file).env("BREADBOX_LOG", "warn");
+        command.arg("run").arg("--config").arg(&file).env("BREADBOX_LOG", "error");
         let process = Running::start(&command, Stdio::from(log))?;
         Ok(Proxy { address, admin, process })
     }
@@ -114,7 +114,7 @@ impl Proxy {
 /// A running nginx.
 pub(crate) struct Nginx {
     pub(crate) address: SocketAddr,
-    _process: Running,
+    process: Running,
 }
 
 impl Nginx {
@@ -137,7 +137,11 @@ impl Nginx {
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Some(Nginx { address, _process: process }))
+        Ok(Some(Nginx { address, process }))
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        self.process.cpu()
     }
 }
 

@@ -94,9 +94,13 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Makes it.
     pub(crate) fn new() -> Result<Scratch> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("breadbox-bench-");
-        let dir = builder.tempdir_in("/dev/shm").or_else(|_| builder.tempdir()).context("no temporary directory")?;
+        Scratch::below(Path::new("/dev/shm")).or_else(|_| Scratch::below(&std::env::temp_dir()))
+    }
+
+    /// Makes it in this one.
+    pub(crate) fn below(dir: &Path) -> Result<Scratch> {
+        let dir =
+            tempfile::Builder::new().prefix("breadbox-bench-").tempdir_in(dir).context("no temporary directory")?;
         leftovers().dirs.insert(dir.path().to_owned());
         Ok(Scratch { dir })
     }

@@ -9,6 +9,7 @@ mod state;
 mod tally;
 mod verdict;
 
+use super::Interrupted;
 use crate::config::Config;
 use anyhow::{Context, bail};
 use client::ProxyClient;
@@ -19,13 +20,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tally::Tally;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use verdict::Verdict;
 
 /// Render pages through a running Breadbox before visitors ask for them.
 ///
 /// Without PATH, --file and --sitemap it takes the sitemaps of `warm:` in the configuration. Exits with 1
-/// where a page failed.
+/// where a page failed, and with 130 where it was interrupted: Ctrl-C waits for the pages under way, and does not
+/// the second time.
 #[derive(clap::Args)]
 pub struct Args {
     /// Paths, with their query if they have one, or URLs.
@@ -130,7 +133,11 @@ async fn run(args: &Args, plan: Plan, out: &mut impl Write) -> anyhow::Result<()
     let (tally, interrupted) = ask_all(plan, pages, state.as_mut(), tally).await?;
     tally.print(out)?;
     if interrupted {
-        bail!("interrupted{}", if state.is_some() { "; the same command goes on where it was" } else { "" });
+        let how = match state {
+            Some(_) => "the same command goes on where it was",
+            None => "with --state FILE the same command would go on where it was",
+        };
+        return Err(Interrupted(how).into());
     }
     if tally.failed() > 0 {
         bail!("{} of {all} pages failed", tally.failed());
@@ -149,8 +156,7 @@ async fn ask_all(
     let mut progress = Progress::new(pages.len());
     let mut pages = pages.into_iter();
     let mut running: JoinSet<(Page, Verdict)> = JoinSet::new();
-    let interrupt = tokio::signal::ctrl_c();
-    tokio::pin!(interrupt);
+    let mut interrupts = signal(SignalKind::interrupt()).context("waiting for Ctrl-C")?;
     let mut interrupted = false;
     loop {
         while !interrupted && running.len() < plan.concurrency {
@@ -166,9 +172,11 @@ async fn ask_all(
                 Some(ended) => ended.context("asking for a page")?,
                 None => break,
             },
-            _ = &mut interrupt, if !interrupted => {
-                // Those under way are let end.
-                interrupted = true;
+            _ = interrupts.recv() => {
+                if std::mem::replace(&mut interrupted, true) {
+                    break;
+                }
+                progress.say(&format!("interrupted; waiting for {} pages under way, again to leave them", running.len()));
                 continue;
             }
         };

@@ -140,7 +140,7 @@ impl<'a> Lookup<'a> {
     }
 
     async fn recall(&self) -> bool {
-        self.engine.store.recall(&self.wanted.key, &self.headers).await
+        self.engine.recall(&self.setup, &self.route, &self.wanted.key, &self.headers).await
     }
 
     fn look(&self) -> Seen {

@@ -87,6 +87,12 @@ impl<'a> Question<'a> {
         }
     }
 
+    /// What there is for the request, after what is on disk was brought into memory if that takes no waiting.
+    pub(super) fn look_again(&self) -> Option<Seen> {
+        let route = self.setup.route(self.route_id);
+        self.engine.recall_now(self.setup, route, &self.key.into(), self.headers).then(|| self.look())
+    }
+
     /// What is to be done about it.
     pub(super) fn decide(&self, seen: &Seen, now: Timestamp) -> Verdict {
         let page = seen.page.as_deref().map(|page| &**page);

@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 /// Popular keys that are looked at after a purge.
 const POPULAR: usize = 16_384;
 
+/// Keys that are looked at in one go.
+const AT_A_TIME: usize = 16;
 /// Walks until the last page is rendered again, where renders fail meanwhile.
 const ROUNDS: usize = 30;
 /// Between two of these.
@@ -98,15 +100,21 @@ enum Due {
     Now(Box<Order>, Standing),
 }
 
-/// Renders popular pages again whenever a purge or a deploy has made pages stale; never ends.
+/// Renders popular pages again whenever a purge or a deploy has made pages stale; never ends. What the process
+/// before had not come to is done first.
 pub(crate) async fn refresh_purged(engine: Arc<Engine>) {
+    tokio::spawn(Arc::clone(&engine).go_on_after_a_start());
     let mut sweep = Sweep { engine: &engine, room: Room::default() };
     loop {
         engine.purged.notified().await;
         for _ in 0..ROUNDS {
             let mut left = false;
-            for key in engine.store.popular(POPULAR) {
-                left |= sweep.refresh(&key).await.is_break();
+            for (nth, key) in engine.store.popular(POPULAR).iter().enumerate() {
+                left |= sweep.refresh(key).await.is_break();
+                if nth % AT_A_TIME == 0 {
+                    // Most keys take no waiting, and requests have to have their turn on this thread.
+                    tokio::task::yield_now().await;
+                }
             }
             if !left {
                 break;
@@ -132,6 +140,7 @@ impl Sweep<'_> {
     /// Renders one page again where that is due; breaks off where it has to be looked at once more.
     async fn refresh(&mut self, key: &Key) -> ControlFlow<()> {
         let setup = self.engine.setup();
+        self.engine.recall_popular(&setup, key).await;
         let (order, standing) = match self.engine.due(&setup, key) {
             Due::Never => return ControlFlow::Continue(()),
             Due::Later => return ControlFlow::Break(()),

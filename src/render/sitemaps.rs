@@ -6,7 +6,7 @@
 mod fetch;
 mod list;
 
-pub(crate) use fetch::SiteFetch;
+pub(crate) use fetch::{SiteFetch, whole};
 
 use super::{Engine, Setup};
 use crate::config::{Paths, RouteId, Sitemap, SitemapSource};

@@ -9,6 +9,7 @@ mod directory;
 mod fetch;
 mod index;
 mod log;
+mod popular;
 mod record;
 mod segment;
 mod unwritten;
@@ -21,17 +22,17 @@ pub(super) use fetch::Fetched;
 use super::clock::Clock;
 use super::journal::Journal;
 use super::memory::Entry;
+use super::popularity::Popularity;
 use super::purge_clock::PurgeClock;
 use crate::config;
 use crate::metrics::{self, DiskDrop};
 use crate::policy::Key;
 use fetch::Reads;
 use index::{Index, Place};
-use log::IsPopular;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use unwritten::{Accepted, Known, Unwritten};
 use wall::Wall;
@@ -61,7 +62,7 @@ pub(super) enum OnDisk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Soon: what is found is right, what is not found may come yet.
-    Opening,
+    Opening { since: Instant },
     /// Yes.
     Open,
     /// Not until whatever is wrong is mended.
@@ -90,7 +91,7 @@ struct Shared {
     failure: Mutex<Option<String>>,
     journal: Arc<Journal>,
     purges: Arc<PurgeClock>,
-    is_popular: Arc<IsPopular>,
+    popularity: Arc<Popularity>,
     series: metrics::Disk,
     clock: Clock,
     wall: Wall,
@@ -100,7 +101,7 @@ struct Shared {
 pub(super) struct Parts {
     pub(super) journal: Arc<Journal>,
     pub(super) purges: Arc<PurgeClock>,
-    pub(super) is_popular: Arc<IsPopular>,
+    pub(super) popularity: Arc<Popularity>,
     pub(super) series: metrics::Disk,
     pub(super) clock: Clock,
 }
@@ -113,13 +114,13 @@ impl Disk {
     /// When another process has the directory and that is a mistake. Whatever else is wrong with the disk is
     /// said in the log, and tried again.
     pub(super) fn start(config: config::Disk, on_lock: OnLock, parts: Parts) -> Result<Disk, Locked> {
-        let Parts { journal, purges, is_popular, series, clock } = parts;
+        let Parts { journal, purges, popularity, series, clock } = parts;
         series.set_capacity(config.capacity);
         let first = First::look(&config.path, on_lock, &purges)?;
         let shared = Arc::new(Shared {
             index: Arc::new(Index::new()),
             unwritten: Unwritten::new(config.unwritten),
-            phase: watch::Sender::new(Phase::Opening),
+            phase: watch::Sender::new(Phase::Opening { since: Instant::now() }),
             reads: Reads::default(),
             broken: Mutex::default(),
             failed_reads: AtomicU32::new(0),
@@ -128,7 +129,7 @@ impl Disk {
             config,
             journal,
             purges,
-            is_popular,
+            popularity,
             series,
             clock,
         });
@@ -166,6 +167,13 @@ impl Disk {
         }
     }
 
+    /// Waits until the tier is open, however long that takes.
+    pub(super) async fn opened(&self) {
+        let mut phase = self.shared.phase.subscribe();
+        // The sender lives as long as the tier.
+        let _ = phase.wait_for(|phase| matches!(phase, Phase::Open | Phase::Closed)).await;
+    }
+
     /// Writes what is not written yet, closes the files and lets go of the directory, within
     /// `store.disk.flush_timeout`; whether all of it was done. Afterwards memory serves alone.
     pub(super) async fn close(&self) -> bool {
@@ -187,14 +195,14 @@ impl Shared {
         *self.phase.borrow()
     }
 
-    /// Whether the tier is open, after a while if it is being opened.
+    /// Whether the tier is open, after a while if it is being opened. Where that takes longer, on a device that
+    /// hangs for one, nobody waits any more.
     async fn is_open_within(&self, patience: Duration) -> bool {
-        if self.phase() != Phase::Opening {
-            return self.phase() == Phase::Open;
-        }
         let mut phase = self.phase.subscribe();
-        let opened = phase.wait_for(|phase| *phase != Phase::Opening);
-        tokio::time::timeout(patience, opened).await.is_ok_and(|phase| phase.is_ok_and(|phase| *phase == Phase::Open))
+        let Phase::Opening { since } = *phase.borrow_and_update() else { return self.phase() == Phase::Open };
+        let opened = phase.wait_for(|phase| !matches!(phase, Phase::Opening { .. }));
+        let opened = tokio::time::timeout_at((since + patience).into(), opened).await;
+        opened.is_ok_and(|phase| phase.is_ok_and(|phase| *phase == Phase::Open))
     }
 
     /// Has the tier's thread turn it off.

@@ -262,7 +262,8 @@ pub(super) fn read(dir: &Path) -> io::Result<Option<Read>> {
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
-        Ok(metadata) if metadata.len() > LARGEST => return Ok(Some(Read::Broken)),
+        // What is no file could keep its reader waiting for ever.
+        Ok(metadata) if metadata.len() > LARGEST || !metadata.is_file() => return Ok(Some(Read::Broken)),
         Ok(_) => {}
     }
     let octets = fs::read(path)?;

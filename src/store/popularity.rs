@@ -151,6 +151,19 @@ impl<K: Countable> Popularity<K> {
         drop(old);
     }
 
+    /// Counts `times` requests for `key` that somebody else has counted, in the place of a key with less.
+    pub fn add(&self, key: K, times: u32) {
+        let (hash, len) = (Countable::hash64(&key), Countable::byte_len(&key));
+        if len > LONGEST_KEY {
+            return;
+        }
+        let mut bucket = self.bucket(hash).lock();
+        bucket.catch_up(self.generation.load(Ordering::Relaxed));
+        let Admitted::InPlaceOf(old) = bucket.add(key, times) else { return };
+        self.key_bytes.fetch_add(len, Ordering::Relaxed);
+        self.key_bytes.fetch_sub(old.as_ref().map_or(0, Countable::byte_len), Ordering::Relaxed);
+    }
+
     /// How often `key` was asked for, halved with age; 0 for a key that is not in the sketch.
     pub fn estimate(&self, key: &K) -> u32 {
         let mut bucket = self.bucket(Countable::hash64(key)).lock();
@@ -231,6 +244,19 @@ impl<K: Countable> Bucket<K> {
         }
         self.pressure >>= halvings;
         self.generation = generation;
+    }
+
+    fn add(&mut self, key: K, times: u32) -> Admitted<K> {
+        if let Some(slot) = self.slots.iter_mut().flatten().find(|slot| slot.key == key) {
+            slot.count = slot.count.saturating_add(times);
+            return Admitted::No;
+        }
+        let hits = |slot: &Option<Slot<K>>| slot.as_ref().map_or(0, |slot| slot.count);
+        let least = self.slots.iter_mut().min_by_key(|slot| hits(slot)).expect("a bucket has eight slots");
+        if hits(least) >= times {
+            return Admitted::No;
+        }
+        Admitted::InPlaceOf(least.replace(Slot { key, count: times }).map(|slot| slot.key))
     }
 
     fn count(&mut self, key: &impl AskedFor<K>, times: u32) -> Admitted<K> {

@@ -4,11 +4,13 @@
 use super::disk::{Disk, Fetched, OnDisk};
 use super::memory::Entry;
 use super::{NotWrittenDown, Store};
-use crate::policy::{Key, PurgeSeq};
+use crate::policy::{Key, PurgeSeq, RequestFields};
 use http::HeaderMap;
 
 /// A page may be rewritten while it is read; then it is read again, this often.
 const TRIES: usize = 3;
+/// Memory that is filled to this share in eighths has no room for pages that nobody has asked for.
+const NEARLY_FULL: usize = 7;
 
 impl Store {
     /// Brings what is kept for a request from disk into memory, if memory has it not; whether there was
@@ -32,6 +34,30 @@ impl Store {
         recalled
     }
 
+    /// The same without waiting for the device; `false` says nothing about what is on it.
+    pub(crate) fn recall_now(&self, key: &Key, request: RequestFields<'_>) -> bool {
+        let Some(disk) = &self.disk else { return false };
+        let (entry, mut recalled) = match self.memory.get(key) {
+            Some(entry) => (Some(entry), false),
+            None => {
+                let entry = self.bring_now(disk, key);
+                let recalled = entry.is_some();
+                (entry, recalled)
+            }
+        };
+        if let Some(Entry::Variants(variants)) = entry
+            && let Some(variant) = variants.select(request)
+            && self.memory.get(variant).is_none()
+        {
+            recalled |= self.bring_now(disk, variant).is_some();
+        }
+        recalled
+    }
+
+    fn bring_now(&self, disk: &Disk, key: &Key) -> Option<Entry> {
+        self.keep_in_memory(disk, key, &disk.fetch_now(key)?)
+    }
+
     async fn bring(&self, disk: &Disk, key: &Key) -> Option<Entry> {
         for _ in 0..TRIES {
             let fetched = disk.fetch(key).await?;
@@ -53,6 +79,18 @@ impl Store {
         }
         self.memory.insert(key.clone(), fetched.entry.clone());
         Some(fetched.entry.clone())
+    }
+
+    /// Whether pages can be brought into memory that nobody has asked for, without pushing out others.
+    pub(crate) fn has_room(&self) -> bool {
+        self.memory.bytes() < self.memory.capacity() / 8 * NEARLY_FULL
+    }
+
+    /// Waits until the pages of an earlier process can be read, if there is a disk tier; whether there is.
+    pub(crate) async fn opened(&self) -> bool {
+        let Some(disk) = &self.disk else { return false };
+        disk.opened().await;
+        true
     }
 
     /// Waits until everything up to this sequence is written down, and in force in the process that has taken

@@ -1,7 +1,10 @@
 //! Pages outlive the process: restarts, kills, purges before them, and what is not ours on the disk.
 
 mod damage;
+mod devices;
 mod faults;
+mod operator;
+mod popular;
 mod torture;
 
 use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, crowd, eventually, until_body};

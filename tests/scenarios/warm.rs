@@ -1,6 +1,8 @@
 //! Warming: pages are rendered before anybody asks for them, by a command through the running Breadbox or
 //! at start.
 
+mod terminal;
+
 use super::harness::{Answer, Ask, Breadbox, Config, Gate, Origin, PATIENCE, Run, eventually};
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -8,7 +8,7 @@ use crate::policy::Fields;
 use crate::policy::Timestamp;
 use crate::render::backoff::retry_after;
 use crate::render::origin::{Answer, OriginClient, OriginError, OriginRequest};
-use crate::sitemap::MAX_DOCUMENT;
+use crate::render::sitemaps::whole;
 use anyhow::{Context, bail};
 use http::{HeaderName, HeaderValue, Method, header};
 use std::path::Path;
@@ -82,24 +82,14 @@ impl ProxyClient {
         let mut page = page.clone();
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.client.send(&self.request(&page, "identity")).await;
-            let mut answer = answer.map_err(|error| format!("cannot be had: {error}"))?;
+            let answer = answer.map_err(|error| format!("cannot be had: {error}"))?;
             if answer.status.is_redirection() {
                 let next = answer.fields.get(&header::LOCATION).and_then(|value| value.to_str().ok());
                 let next = next.and_then(|next| page.other(next)).ok_or("redirects to no place that is understood")?;
                 page = next;
                 continue;
             }
-            if answer.status != 200 {
-                return Err(format!("is answered {}", answer.status.as_u16()));
-            }
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(|error| format!("breaks off: {error}"))? {
-                body.extend_from_slice(&chunk);
-                if body.len() > MAX_DOCUMENT {
-                    return Err("is larger than 64MiB".to_owned());
-                }
-            }
-            return Ok(body);
+            return whole(answer).await;
         }
         Err(format!("redirects more than {MAX_REDIRECTS} times"))
     }

@@ -49,6 +49,16 @@ impl Progress {
         }
     }
 
+    /// A line in between.
+    pub(super) fn say(&self, line: &str) {
+        // Where stderr is gone, nobody wants to know.
+        let say = || drop(writeln!(std::io::stderr(), "{line}"));
+        match self {
+            Progress::Bar(bar) => bar.suspend(say),
+            Progress::Lines(_) => say(),
+        }
+    }
+
     pub(super) fn finish(self) {
         match self {
             Progress::Bar(bar) => bar.finish_and_clear(),

@@ -125,7 +125,8 @@ impl Fetch for SiteFetch {
     }
 }
 
-async fn whole(mut answer: Answer) -> Result<Vec<u8>, String> {
+/// The body of an answer that is a document.
+pub(crate) async fn whole(mut answer: Answer) -> Result<Vec<u8>, String> {
     if answer.status != StatusCode::OK {
         return Err(format!("is answered {}", answer.status.as_u16()));
     }

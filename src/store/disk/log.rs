@@ -28,7 +28,7 @@ const LARGEST_RECORD: u64 = 8;
 const STEP: u64 = 4 << 20;
 
 /// Whether a page is asked for so much that it stays when its file's turn has come to leave.
-pub(super) type IsPopular = Box<dyn Fn(&Key) -> bool + Send + Sync>;
+pub(super) type IsPopular = Box<dyn Fn(&Key) -> bool + Send>;
 
 /// All files, and what is written next. One thread has it.
 pub(super) struct PageLog {
@@ -42,7 +42,7 @@ pub(super) struct PageLog {
     /// Files that were cleaned since there was room enough.
     in_vain: usize,
     index: Arc<Index>,
-    is_popular: Arc<IsPopular>,
+    is_popular: IsPopular,
     evicted: Box<dyn Fn() + Send>,
 }
 
@@ -115,7 +115,7 @@ impl PageLog {
         store: StoreId,
         capacity: u64,
         index: Arc<Index>,
-        is_popular: Arc<IsPopular>,
+        is_popular: IsPopular,
         evicted: Box<dyn Fn() + Send>,
     ) -> io::Result<(PageLog, Recovered)> {
         let mut log = PageLog {
@@ -247,8 +247,7 @@ impl PageLog {
             self.in_vain = 0;
             return Ok(false);
         }
-        self.clean()?;
-        Ok(self.cleaning.is_some())
+        self.clean()
     }
 
     /// Everything is on the device, and the list of the last file beside it.
@@ -292,22 +291,22 @@ impl PageLog {
         Ok(())
     }
 
-    /// One step of cleaning.
-    fn clean(&mut self) -> io::Result<()> {
+    /// One step of cleaning; whether there was something to clean.
+    fn clean(&mut self) -> io::Result<bool> {
         let mut cleaning = match self.cleaning.take() {
             Some(cleaning) => cleaning,
             None => match self.next_to_clean() {
                 Some(cleaning) => cleaning,
-                None => return Ok(()),
+                None => return Ok(false),
             },
         };
         let mut copied = 0;
         while copied < STEP {
-            let Some(one) = cleaning.left.next() else { return self.cleaned(cleaning.number) };
+            let Some(one) = cleaning.left.next() else { return self.cleaned(cleaning.number).map(|()| true) };
             copied += self.copy(&mut cleaning, &one)?;
         }
         self.cleaning = Some(cleaning);
-        Ok(())
+        Ok(true)
     }
 
     fn next_to_clean(&self) -> Option<Cleaning> {

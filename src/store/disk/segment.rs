@@ -195,7 +195,10 @@ pub(super) fn write_list(dir: &Path, number: u32, store: StoreId, placed: &[Plac
 
 /// What is in a file, as its list says; `None` where there is no list, or it is not whole.
 pub(super) fn read_list(dir: &Path, number: u32, store: StoreId) -> Option<Vec<Placed>> {
-    let list = fs::read(list_path(dir, number)).ok()?;
+    let path = list_path(dir, number);
+    // What is no file could keep its reader waiting for ever.
+    fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    let list = fs::read(path).ok()?;
     let (body, sum) = list.split_last_chunk::<8>()?;
     if u64::from_le_bytes(*sum) != xxh3_64(body) {
         return None;

@@ -4,6 +4,7 @@
 
 use super::directory::{Directory, Locked, Refusal};
 use super::log::{self, PageLog};
+use super::popular::{self, Found};
 use super::unwritten::Change;
 use super::{OnLock, Phase, Shared, record};
 use crate::metrics::{DiskDrop, DiskFailure};
@@ -26,6 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const PROBATION: Duration = Duration::from_secs(5);
 /// Between two tries to take a directory that another process is about to let go.
 const POLL: Duration = Duration::from_millis(50);
+/// Between two times that the popular keys are written down.
+const REMEMBER: Duration = Duration::from_secs(300);
 /// Bytes that have to fit on the device before the tier is used again after a failure.
 const PROBE: usize = 1 << 20;
 
@@ -51,6 +54,8 @@ pub(super) struct Worker {
     failing: bool,
     /// When the tier was last taken into use.
     since: Instant,
+    /// When the popular keys were last written down; `None` before they were read.
+    remembered: Option<Instant>,
 }
 
 impl First {
@@ -72,9 +77,9 @@ impl First {
             Ok(_) => first.known = first.directory.is_some(),
             Err(error) => first.trouble = first.trouble.or(Some(format!("the purge journal cannot be read: {error}"))),
         }
-        if !first.known {
-            purges.leave_room();
-        }
+        // Another process may go on counting; and where somebody has cut the journal off, pages that saw a purge
+        // which is lost must not be ahead of those to come.
+        purges.leave_room();
         Ok(first)
     }
 }
@@ -83,7 +88,8 @@ impl Worker {
     /// Starts the thread.
     pub(super) fn start(shared: Arc<Shared>, first: First) {
         let First { directory, store, known, waiting, trouble } = first;
-        let mut worker = Worker { shared, directory, store, known, waiting, failing: false, since: Instant::now() };
+        let (failing, since, remembered) = (false, Instant::now(), None);
+        let mut worker = Worker { shared, directory, store, known, waiting, failing, since, remembered };
         let run = move || {
             if let Some(trouble) = trouble {
                 worker.down(DiskFailure::Open, &trouble);
@@ -134,7 +140,7 @@ impl Worker {
         }
         if self.waiting {
             self.waiting = false;
-            shared.phase.send_replace(Phase::Opening);
+            shared.phase.send_replace(Phase::Opening { since: Instant::now() });
         }
         shared.failure.lock().take();
         let (store, cold) = self.store()?;
@@ -151,12 +157,14 @@ impl Worker {
         let snapshot = move |use_it: &mut dyn FnMut(ClockState)| purges.with_state(use_it);
         shared.journal.open(&shared.config.path, store, Box::new(snapshot), Box::new(on_failure))?;
         self.store = Some(store);
+        self.recall_popularity()?;
+        let popularity = Arc::clone(&shared.popularity);
         let (log, recovered) = PageLog::open(
             &shared.config.path,
             store,
             shared.config.capacity,
             Arc::clone(&shared.index),
-            Arc::clone(&shared.is_popular),
+            Box::new(move |key| popularity.estimate(key) > 1),
             Box::new(move || series.evicted()),
         )?;
         let took = started.elapsed();
@@ -244,14 +252,46 @@ impl Worker {
             let index = &self.shared.index;
             self.shared.series.holds(index.bytes(), index.records(), self.shared.unwritten.bytes());
             if nothing && self.shared.unwritten.is_closing() {
-                return log.close();
+                log.close()?;
+                self.remember_popularity();
+                return Ok(());
             }
             cleaning = log.clean_ahead()?;
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 self.look()?;
+                if self.remembered.is_none_or(|last| last.elapsed() >= REMEMBER) {
+                    self.remember_popularity();
+                }
             }
         }
+    }
+
+    /// Once: what an earlier process knew to be popular.
+    fn recall_popularity(&mut self) -> io::Result<()> {
+        if self.remembered.is_some() {
+            return Ok(());
+        }
+        let path = &self.shared.config.path;
+        match popular::read(path)? {
+            Found::Keys(keys) => keys.into_iter().for_each(|(key, count)| self.shared.popularity.add(key, count)),
+            Found::Foreign => {
+                let path = path.display().to_string();
+                tracing::warn!(path, "popular.keys is damaged, or of another version; what is popular is counted anew");
+            }
+            Found::Nothing => {}
+        }
+        self.remembered = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Pages can do without it, so a failure is no reason to stop: what matters more will meet it, too.
+    fn remember_popularity(&mut self) {
+        let keys = self.shared.popularity.top(popular::KEYS);
+        if let Err(error) = popular::write(&self.shared.config.path, &keys) {
+            tracing::warn!(%error, "what is popular could not be written to disk");
+        }
+        self.remembered = Some(Instant::now());
     }
 
     fn look(&mut self) -> io::Result<()> {

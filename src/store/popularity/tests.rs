@@ -41,6 +41,22 @@ fn keys_are_ranked_by_how_often_they_were_asked_for() {
 }
 
 #[test]
+fn what_another_process_counted_is_added_and_pushes_out_only_less() {
+    let sketch = Popularity::new(WAYS);
+    touched(&sketch, &name("here"), 5);
+    sketch.add(name("here"), 3);
+    sketch.add(name("x".repeat(LONGEST_KEY + 1)), 99);
+    for i in 1..=9 {
+        sketch.add(name(format!("/{i}")), i);
+    }
+    assert_eq!(sketch.estimate(&name("here")), 8);
+    let kept: Vec<u32> = sketch.top(100).into_iter().map(|(_, count)| count).collect();
+    assert_eq!(kept, [9, 8, 8, 7, 6, 5, 4, 3]);
+    sketch.add(name("/2"), 2);
+    assert_eq!(sketch.estimate(&name("/2")), 0);
+}
+
+#[test]
 fn a_scan_of_keys_asked_for_once_leaves_the_popular_ones() {
     // 500 pages with real visitors, then ten times the capacity in names that come once.
     let sketch = Popularity::new(4096);

@@ -8,7 +8,7 @@ use super::{Ordering, PurgeClock, PurgeSeq};
 use crate::store::journal::{Change, ClockState};
 use std::sync::atomic::AtomicU64;
 
-/// How far ahead a process counts that does not know yet what another one does.
+/// How far ahead of what it knows of a process begins to count.
 const AHEAD: u64 = 1 << 32;
 
 impl PurgeClock {

@@ -116,6 +116,29 @@ fn without_its_journal_no_page_is_trusted() {
 }
 
 #[test]
+fn a_journal_that_was_cut_off_hides_no_page_from_purges_to_come() {
+    // Wherever the cut is, in its head or among its entries: pages that saw a purge which is lost are not ahead of
+    // the next ones.
+    let (origin, data) = (Origin::start(), directory());
+    let config = filled(&origin, &data);
+    let journal = data.path().join("purges.journal");
+    for eighth in 0..8 {
+        let proxy = Breadbox::start(config.clone());
+        assert_eq!(purge(&proxy, r#"{"all": true, "mode": "delete"}"#), 200);
+        ask_for_all(&proxy);
+        stop(&proxy);
+        let octets = fs::read(&journal).expect("a journal");
+        fs::write(&journal, &octets[..octets.len() * eighth / 8]).expect("a journal");
+        let again = Breadbox::start(config.clone());
+        let renders = origin.count();
+        assert_eq!(purge(&again, r#"{"all": true, "mode": "delete"}"#), 200);
+        ask_for_all(&again);
+        assert_eq!(origin.count(), renders + PAGES, "cut to {eighth} eighths");
+        stop(&again);
+    }
+}
+
+#[test]
 fn foreign_files_are_no_pages() {
     // Files with our names and anybody's content; files with other names are left alone.
     let (origin, data) = (Origin::start(), directory());

@@ -31,6 +31,14 @@ impl Run {
         Run::of(command)
     }
 
+    /// Runs `breadbox ARGS…` to its end.
+    #[track_caller]
+    pub(crate) fn of_args(args: &[&str]) -> Self {
+        let mut command = binary();
+        command.args(args);
+        Run::of(command)
+    }
+
     /// Runs a command to its end.
     #[track_caller]
     fn of(mut command: Command) -> Self {
@@ -81,6 +89,18 @@ impl Breadbox {
         command.args(["run", "--config"]).arg(dir.path().join("proxy.yaml")).envs(env.iter().copied());
         let public = yaml.lines().filter(|line| line.starts_with("  - address:")).count();
         Breadbox::spawn(command, public, Some(dir))
+    }
+
+    /// As [`Breadbox::start`], by a command that starts what stands behind its own arguments. Whoever it is run
+    /// as can read the configuration.
+    #[track_caller]
+    pub(crate) fn start_by(mut command: Command, config: impl Into<String>) -> Self {
+        let dir = write_config(&config.into());
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path(), everybody).expect("the directory is ours");
+        command.arg(binary().get_program()).args(["run", "--config"]).arg(dir.path().join("proxy.yaml"));
+        command.stdin(Stdio::null());
+        Breadbox::spawn(command, 1, Some(dir))
     }
 
     /// As [`Breadbox::start`], with `--watch`.

@@ -31,7 +31,7 @@ impl Fixture {
 
     fn open_store(&self, store: StoreId) -> (PageLog, Recovered) {
         self.index.clear();
-        let popular: Arc<IsPopular> = Arc::new(Box::new(|key| key.uri().path == "/popular"));
+        let popular: IsPopular = Box::new(|key| key.uri().path == "/popular");
         let evicted = Arc::clone(&self.evicted);
         let count = Box::new(move || {
             evicted.fetch_add(1, Relaxed);
