@@ -137,8 +137,8 @@ impl Store {
     fn lent(&self, key: KeyRef<'_>, lending: Lending) -> Result<Option<Loan>, Arc<Variants>> {
         match lending {
             Lending::Own(borrowed) => {
-                if borrowed.is_round {
-                    self.popularity.touch_times(&key, hot::ROUND);
+                if borrowed.told > 0 {
+                    self.popularity.touch_times(&key, borrowed.told);
                 }
                 let is_void = self.clock.standing(&borrowed.page) == Standing::Void;
                 Ok((!is_void).then_some(Loan::Lent(borrowed.page)))

@@ -17,8 +17,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 const PLACES: usize = 1024;
 /// Places for stamps. A power of two.
 const STAMPS: usize = 4096;
-/// Uses that are told at once.
-pub(super) const ROUND: u32 = 16;
+/// Uses that are told at once, where there are many.
+const ROUND: u32 = 16;
+/// The first uses are told one by one, so that what is told is never less than three quarters of what was.
+const FIRST: u32 = 64;
 /// A page takes a place when it was asked for this often while the one that has it was not.
 const KNOCKS: u8 = 4;
 /// Of the tier's capacity: what all threads may hold of pages that have left it, at most.
@@ -108,8 +110,8 @@ struct Taken {
 /// A page of the thread's own.
 pub(super) struct Borrowed {
     pub(super) page: Arc<Arc<Page>>,
-    /// A round of uses is full.
-    pub(super) is_round: bool,
+    /// Uses that are to be told now.
+    pub(super) told: u32,
 }
 
 /// The page of this key, if this thread has it and nothing has changed under the key since.
@@ -124,7 +126,12 @@ pub(super) fn lend(shared: &Arc<Shared>, key: KeyRef<'_>, stamp: u64) -> Option<
         }
         place.knocks = 0;
         taken.uses = taken.uses.wrapping_add(1);
-        Some(Borrowed { page: Arc::clone(&taken.page), is_round: taken.uses.is_multiple_of(ROUND) })
+        let told = match taken.uses {
+            ..=FIRST => 1,
+            uses if uses.is_multiple_of(ROUND) => ROUND,
+            _ => 0,
+        };
+        Some(Borrowed { page: Arc::clone(&taken.page), told })
     })
 }
 

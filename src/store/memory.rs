@@ -130,7 +130,7 @@ impl Memory {
     pub(super) fn lend(&self, key: KeyRef<'_>) -> Option<Lending> {
         let stamp = self.hot.stamp(key.hash64());
         if let Some(borrowed) = hot::lend(&self.hot, key, stamp) {
-            if borrowed.is_round {
+            if borrowed.told > 0 {
                 self.cache.touch(&key);
             }
             return Some(Lending::Own(borrowed));
