@@ -4,7 +4,7 @@
 //!
 //! It decides nothing: every record of the tier that changes or leaves marks its place in a table of stamps, and a
 //! page that was taken before the mark is not lent any more. Uses are told to the tier and to the popularity sketch
-//! in rounds of [`ROUND`], so that eviction and the order of refreshes go by them.
+//! one by one, and in rounds once they are many, so that eviction and the order of refreshes go by them.
 
 use crate::policy::Page;
 use crate::policy::key::KeyRef;

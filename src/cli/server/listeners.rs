@@ -315,21 +315,22 @@ impl Public {
             drop(counted);
         };
         if place.at() == here {
-            tokio::spawn(async move {
+            // In a box, so that it is not copied from hand to hand.
+            tokio::spawn(Box::pin(async move {
                 receive(tcp).await;
                 drop(place);
-            });
+            }));
             return;
         }
         let there = self.fronts.handle(place.at()).clone();
         let moved = tcp.into_std();
-        there.spawn(async move {
+        there.spawn(Box::pin(async move {
             // Where a front cannot wait for another connection, the client sees this one close.
             match moved.and_then(TcpStream::from_std) {
                 Ok(tcp) => receive(tcp).await,
                 Err(error) => tracing::warn!(%error, "a connection could not be served"),
             }
             drop(place);
-        });
+        }));
     }
 }

@@ -16,6 +16,14 @@ use http::header;
 const FULL: u16 = 1001;
 const LAST_RESORT: u16 = 1;
 
+/// What nearly every client says, word for word, and what it means.
+const USUAL: [(&[u8], Accept); 4] = [
+    (b"gzip, deflate, br, zstd", Accept::all_of(&[Coding::Gzip, Coding::Deflate, Coding::Br, Coding::Zstd])),
+    (b"gzip, deflate, br", Accept::all_of(&[Coding::Gzip, Coding::Deflate, Coding::Br])),
+    (b"gzip, deflate", Accept::all_of(&[Coding::Gzip, Coding::Deflate])),
+    (b"gzip", Accept::all_of(&[Coding::Gzip])),
+];
+
 /// The weights of all codings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accept([u16; Coding::ALL.len()]);
@@ -27,7 +35,9 @@ impl Accept {
         if !request.has(&header::ACCEPT_ENCODING) {
             return Accept::absent();
         }
-        Accept::parse(request.all(&header::ACCEPT_ENCODING))
+        let usual = |line: &[u8]| USUAL.iter().find(|(usual, _)| *usual == line).map(|(_, accept)| *accept);
+        let parse = || Accept::parse(request.all(&header::ACCEPT_ENCODING));
+        request.only(&header::ACCEPT_ENCODING).and_then(usual).unwrap_or_else(parse)
     }
 
     /// The field from its lines; none of them means that it is absent. It allocates nothing.
@@ -55,6 +65,18 @@ impl Accept {
         for coding in Coding::ALL {
             let unnamed = if coding == Coding::Identity { LAST_RESORT } else { 0 };
             weights[coding as usize] = named[coding as usize].or(others).unwrap_or(unnamed);
+        }
+        Accept(weights)
+    }
+
+    /// Of a request that names these and nothing else, each without a weight.
+    const fn all_of(codings: &[Coding]) -> Accept {
+        let mut weights = [0; Coding::ALL.len()];
+        weights[Coding::Identity as usize] = LAST_RESORT;
+        let mut at = 0;
+        while at < codings.len() {
+            weights[codings[at] as usize] = FULL;
+            at += 1;
         }
         Accept(weights)
     }
@@ -102,5 +124,17 @@ fn thousandths(text: &[u8]) -> Option<u16> {
         0 => Some(0),
         1..=1000 => Some(sum + 1),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_word_for_word_is_what_reading_it_gives() {
+        for (line, accept) in USUAL {
+            assert_eq!(Accept::parse([line].into_iter()), accept, "{}", line.escape_ascii());
+        }
     }
 }

@@ -68,7 +68,9 @@ fn every_thread_sees_a_change_when_whoever_made_it_is_told_that_it_is_done() {
             barrier.wait();
             barrier.wait();
         }
-        readers.map(|reader| reader.join().expect("it reads"));
+        for reader in readers {
+            reader.join().expect("it reads");
+        }
     });
     assert_eq!(held(&store), 0, "a thread that ends holds nothing");
 }
