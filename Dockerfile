@@ -8,6 +8,7 @@ WORKDIR /src
 
 # The dependencies, in a layer that only changes with them. The manifest names the benchmarks, so they have
 # to be there.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY benches benches
 RUN mkdir src \

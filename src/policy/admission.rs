@@ -5,10 +5,12 @@
 mod bypass;
 mod invalidation;
 mod listed;
+mod own;
 mod sought;
 
 pub use bypass::{Bypass, BypassReason, Effect};
 pub use invalidation::invalidates;
+pub use own::Own;
 pub use sought::{Sought, Understood};
 
 use super::connection;
@@ -18,13 +20,12 @@ use super::host::Host;
 use super::key::{Key, KeyBuffer, KeyWriter};
 use super::query::{self, Counted, RscParameter, TooManyParameters};
 use super::render_request::{keyed_names, write_keyed};
-use super::request_fields::RequestFields;
+use super::request_fields::{Known, RequestFields};
 use super::route::RouteTable;
 use super::target::readings::{further_readings, without_slash};
 use super::target::{Encoding, Resource, Target};
 use crate::config::{CacheMode, Config, OriginId, Route, RouteId, Scheme};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Method};
+use http::Method;
 use sought::{Found, Query};
 use std::net::IpAddr;
 
@@ -63,15 +64,6 @@ pub enum Admission {
     Bypass(Bypass),
     /// It asks for a page that may be stored.
     Lookup(Box<Wanted>),
-}
-
-/// Something below [`OWN`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Own {
-    /// The name of the host, normalised, without a port.
-    pub host: Box<str>,
-    /// The path in its normal form.
-    pub path: String,
 }
 
 /// The page a request asks for.
@@ -115,7 +107,12 @@ const MAX_VARIANT: usize = 8 << 10;
 
 pub use crate::uri::path::OWN;
 
-const RSC: HeaderName = HeaderName::from_static("rsc");
+static RSC: Known = Known::new("rsc");
+static HOST: Known = Known::new("host");
+static AUTHORIZATION: Known = Known::new("authorization");
+static CONTENT_LENGTH: Known = Known::new("content-length");
+static TRANSFER_ENCODING: Known = Known::new("transfer-encoding");
+static UPGRADE: Known = Known::new("upgrade");
 
 /// Decides what a request is.
 pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Admission {
@@ -169,7 +166,7 @@ pub fn judge<'a, 'k>(
     if config.hosts.as_ref().is_some_and(|hosts| !hosts.iter().any(|entry| host.is_meant_by(entry))) {
         return Judged::Misdirected;
     }
-    if let Some(resource) = resource.as_ref().filter(|resource| is_own(resource)) {
+    if let Some(resource) = resource.as_ref().filter(|resource| own::is_own(resource)) {
         return Judged::Own(Own { host: host.name().into(), path: resource.path.clone().into_owned() });
     }
     let route = resource.as_ref().and_then(|resource| table.find(&host, &resource.path));
@@ -185,19 +182,6 @@ pub fn judge<'a, 'k>(
         Ok((id, found)) => Judged::Lookup(Sought { route: id, understood, found }),
         Err(reason) => Judged::Bypass(understood, reason),
     }
-}
-
-/// Whether a path is ours, or somebody could read it so.
-fn is_own(resource: &Resource<'_>) -> bool {
-    let below = |path: &str| path.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let path: &str = &resource.path;
-    if below(path) {
-        return true;
-    }
-    let looks_so = || memchr::memmem::find(path.as_bytes(), OWN.trim_start_matches("/.").as_bytes()).is_some();
-    resource.reads_twice
-        && looks_so()
-        && further_readings(path).map_or(true, |readings| readings.iter().any(|reading| below(reading)))
 }
 
 /// What the request-target names (nothing for `*`) and on which host (RFC 9112 §3.2, §3.2.2).

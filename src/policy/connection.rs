@@ -1,6 +1,6 @@
 //! What of a request belongs to one connection and not to the request (RFC 9110 §7.6.1).
 
-use super::request_fields::RequestFields;
+use super::request_fields::{Known, RequestFields};
 use http::HeaderName;
 use http::header::{
     CONNECTION, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -13,12 +13,14 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     STANDARD.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
+static KNOWN_CONNECTION: Known = Known::new("connection");
+
 /// Whether `Connection` nominates a field that the request carries and that is not hop-by-hop by itself.
 ///
 /// Nobody honest does that. Such a field would count when a page is chosen and be gone when the
 /// origin is asked, so one visitor could store a page under another's key.
 pub(crate) fn nominates_what_counts(headers: RequestFields<'_>) -> bool {
-    if !headers.has(&CONNECTION) {
+    if !headers.has(&KNOWN_CONNECTION) {
         return false;
     }
     let fields = headers.all(&CONNECTION);

@@ -4,10 +4,11 @@
 //! finds it counts; where a route keys on one, what is sent is written anew from what was understood.
 
 use super::percent;
-use super::request_fields::RequestFields;
+use super::request_fields::{Known, RequestFields};
 use crate::config::{BypassCookies, NamePatterns};
 use http::HeaderValue;
-use http::header::COOKIE;
+
+static COOKIE: Known = Known::new("cookie");
 
 /// The `Cookie` fields of a request.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +118,7 @@ fn spellings(name: &[u8]) -> [String; 3] {
 mod tests {
     use super::*;
     use http::HeaderMap;
+    use http::header::COOKIE;
     use proptest::prelude::*;
 
     fn headers(fields: &[&str]) -> HeaderMap {

@@ -36,15 +36,9 @@ impl<'a> Lines<'a> {
         Lines { asks_for_none: true, seen: self.seen.with(ACCEPT_ENCODING.as_str()), ..self }
     }
 
-    /// Whether a line may have this name: for a name known to the compiler, one comparison.
-    #[inline(always)]
-    fn may_have(self, name: &str) -> bool {
-        self.seen.may_have(name)
-    }
-
     #[inline]
-    fn named<'n>(self, name: &'n str) -> Values<'a, 'n> {
-        if !self.may_have(name) {
+    fn named<'n>(self, name: &'n str, seen: Seen) -> Values<'a, 'n> {
+        if !self.seen.may_have(seen) {
             return Values::Lines(name, [].iter());
         }
         if self.asks_for_none && name == ACCEPT_ENCODING.as_str() {
@@ -82,88 +76,121 @@ impl<'a> Iterator for Values<'a, '_> {
 
 /// A Bloom filter of names: of each, two bits that are the same for all its spellings.
 #[derive(Clone, Copy, Debug)]
-struct Seen(u64, u64);
+pub struct Seen(u64, u64);
 
 impl Seen {
-    #[inline(always)]
     fn with(self, name: &str) -> Self {
         let Seen(one, other) = Seen::of(name);
         Seen(self.0 | one, self.1 | other)
     }
 
-    #[inline(always)]
-    fn may_have(self, name: &str) -> bool {
-        let Seen(one, other) = Seen::of(name);
+    #[inline]
+    fn may_have(self, Seen(one, other): Seen) -> bool {
         self.0 & one != 0 && self.1 & other != 0
     }
 
-    #[inline(always)]
-    fn of(name: &str) -> Self {
+    const fn of(name: &str) -> Self {
         let bytes = name.as_bytes();
         let [first, .., last] = bytes else { return Seen(1, 1) };
-        let letter = |byte: &u8| usize::from(byte | 0x20);
-        let one = name.len() + letter(first) * 3 + letter(last) * 7;
-        let other = name.len() * 5 + letter(&bytes[name.len() / 2]) * 3 + letter(&bytes[name.len() / 3]);
+        let (middle, third) = (bytes[bytes.len() / 2], bytes[bytes.len() / 3]);
+        let one = bytes.len() + (*first | 0x20) as usize * 3 + (*last | 0x20) as usize * 7;
+        let other = bytes.len() * 5 + (middle | 0x20) as usize * 3 + (third | 0x20) as usize;
         Seen(1 << (one % 64), 1 << (other % 64))
+    }
+}
+
+/// A name that fields are asked for by.
+pub trait Named {
+    /// The name.
+    fn name(&self) -> &HeaderName;
+    /// Its bits.
+    fn seen(&self) -> Seen;
+}
+
+impl Named for HeaderName {
+    #[inline]
+    fn name(&self) -> &HeaderName {
+        self
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::of(self.as_str())
+    }
+}
+
+/// A name that every request is asked for: its bits are known when this is compiled.
+#[derive(Clone, Debug)]
+pub struct Known {
+    name: HeaderName,
+    seen: Seen,
+}
+
+impl Known {
+    /// The name, in lower case.
+    pub const fn new(name: &'static str) -> Known {
+        Known { name: HeaderName::from_static(name), seen: Seen::of(name) }
+    }
+}
+
+impl Named for Known {
+    #[inline]
+    fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    #[inline]
+    fn seen(&self) -> Seen {
+        self.seen
     }
 }
 
 impl<'a> RequestFields<'a> {
     /// The values of all fields called `name`, in their order.
     #[inline]
-    pub fn all<'n>(self, name: &'n HeaderName) -> Values<'a, 'n> {
+    pub fn all<'n>(self, name: &'n impl Named) -> Values<'a, 'n> {
         match self {
-            RequestFields::Map(map) => Values::Map(map.get_all(name).into_iter()),
-            RequestFields::Lines(lines) => lines.named(name.as_str()),
+            RequestFields::Map(map) => Values::Map(map.get_all(name.name()).into_iter()),
+            RequestFields::Lines(lines) => lines.named(name.name().as_str(), name.seen()),
         }
     }
 
     /// Whether there may be a field called `name`; where there is none, that is nearly always known at once.
-    #[inline(always)]
-    fn may_have(self, name: &HeaderName) -> bool {
+    #[inline]
+    fn may_have(self, name: &impl Named) -> bool {
         match self {
             RequestFields::Map(_) => true,
-            RequestFields::Lines(lines) => lines.may_have(name.as_str()),
+            RequestFields::Lines(lines) => lines.seen.may_have(name.seen()),
         }
     }
 
     /// The value of the first field called `name`.
     #[inline]
-    pub fn first(self, name: &HeaderName) -> Option<&'a [u8]> {
-        if !self.may_have(name) {
-            return None;
-        }
-        match self {
-            RequestFields::Map(map) => map.get(name).map(HeaderValue::as_bytes),
-            RequestFields::Lines(lines) => lines.named(name.as_str()).next(),
-        }
+    pub fn first(self, name: &impl Named) -> Option<&'a [u8]> {
+        if self.may_have(name) { self.all(name).next() } else { None }
     }
 
     /// The value of the only field called `name`; `None` where there are several.
     #[inline]
-    pub fn only(self, name: &HeaderName) -> Option<&'a [u8]> {
+    pub fn only(self, name: &impl Named) -> Option<&'a [u8]> {
         if !self.may_have(name) {
             return None;
         }
         self.only_of(name)
     }
 
-    fn only_of(self, name: &HeaderName) -> Option<&'a [u8]> {
+    fn only_of(self, name: &impl Named) -> Option<&'a [u8]> {
         let mut values = self.all(name);
         values.next().filter(|_| values.next().is_none())
     }
 
     /// Whether there is a field called `name`.
     #[inline]
-    pub fn has(self, name: &HeaderName) -> bool {
+    pub fn has(self, name: &impl Named) -> bool {
         self.may_have(name) && self.has_it(name)
     }
 
-    fn has_it(self, name: &HeaderName) -> bool {
-        match self {
-            RequestFields::Map(map) => map.contains_key(name),
-            RequestFields::Lines(lines) => lines.named(name.as_str()).next().is_some(),
-        }
+    fn has_it(self, name: &impl Named) -> bool {
+        self.all(name).next().is_some()
     }
 
     /// The names of the fields, in lower case or as they were sent.

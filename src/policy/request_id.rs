@@ -1,12 +1,14 @@
 //! What a request is called, in `X-Request-Id`: the name it came with, if that is well-formed, else one
 //! made for it. A name needs no allocation, and can be written into a header or a log line as it is.
 
-use super::request_fields::RequestFields;
+use super::request_fields::{Known, RequestFields};
 use http::{HeaderName, HeaderValue};
 use std::fmt;
 
 /// `X-Request-Id`.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+static KNOWN: Known = Known::new("x-request-id");
 
 /// Bytes of the longest name that is accepted.
 const LONGEST: usize = 128;
@@ -36,7 +38,7 @@ pub struct RequestId {
 impl RequestId {
     /// The name that a request sent, where it sent exactly one and that is well-formed.
     pub fn sent<'a>(headers: impl Into<RequestFields<'a>>) -> Option<RequestId> {
-        headers.into().only(&REQUEST_ID).and_then(RequestId::accept)
+        headers.into().only(&KNOWN).and_then(RequestId::accept)
     }
 
     /// A name as it came; `None` where it is too long or has a character that could mean something

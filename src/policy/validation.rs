@@ -10,7 +10,7 @@ pub(crate) use etag::{coded_etag, is_named, strong_match, weak_match};
 use super::date;
 use super::fields::Fields;
 use super::page::Validators;
-use super::request_fields::RequestFields;
+use super::request_fields::{Known, RequestFields};
 use super::time::Timestamp;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -26,8 +26,12 @@ pub enum Precondition {
 }
 
 /// What a precondition may stand in.
-const CONDITIONS: [HeaderName; 4] =
-    [header::IF_MATCH, header::IF_UNMODIFIED_SINCE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+static CONDITIONS: [Known; 4] = [
+    Known::new("if-match"),
+    Known::new("if-unmodified-since"),
+    Known::new("if-none-match"),
+    Known::new("if-modified-since"),
+];
 
 /// Evaluates preconditions against a stored page in the order of RFC 9110 §13.2.2. `stored_at` stands in
 /// for a page's `Date` where it has none (RFC 9111 §4.3.2). Only 2xx pages have preconditions (§13.2.1).

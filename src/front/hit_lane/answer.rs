@@ -12,18 +12,20 @@ use crate::policy::fallback::{Audience, cookie};
 use crate::policy::key::KeyBuffer;
 use crate::policy::lookup::Verdict;
 use crate::policy::outcome::{Outcome, Served};
+use crate::policy::request_fields::Known;
 use crate::policy::validation::{self, Precondition};
 use crate::policy::{Fields, Page, RequestId, Timestamp, cache_status, date, draft, freshness};
 use crate::render::{Engine, Setup};
 use crate::store::Loan;
 use crate::telemetry::ids;
-use http::header::{COOKIE, RANGE};
 use http::{HeaderName, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+static COOKIE: Known = Known::new("cookie");
+static RANGE: Known = Known::new("range");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// A hit.

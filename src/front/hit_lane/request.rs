@@ -3,9 +3,8 @@
 
 use crate::config::Limits;
 use crate::policy::RequestFields;
-use crate::policy::request_fields::Lines;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Method};
+use crate::policy::request_fields::{Known, Lines};
+use http::Method;
 use httparse::{Header, Status};
 use std::mem::MaybeUninit;
 
@@ -19,6 +18,14 @@ pub(super) type Space<'b> = [MaybeUninit<Header<'b>>; MAX_LINES];
 pub(super) const fn space<'b>() -> Space<'b> {
     [const { MaybeUninit::uninit() }; MAX_LINES]
 }
+
+static CONNECTION: Known = Known::new("connection");
+static CONTENT_LENGTH: Known = Known::new("content-length");
+static TRANSFER_ENCODING: Known = Known::new("transfer-encoding");
+static UPGRADE: Known = Known::new("upgrade");
+static EXPECT: Known = Known::new("expect");
+static TE: Known = Known::new("te");
+static TRAILER: Known = Known::new("trailer");
 
 static GET: Method = Method::GET;
 static HEAD: Method = Method::HEAD;
@@ -104,14 +111,14 @@ struct Head<'a> {
 
 impl<'a> Head<'a> {
     fn plain(&self, len: usize) -> Option<Plain<'a>> {
-        const NOT_PLAIN: [HeaderName; 6] = [CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE, EXPECT, TE, TRAILER];
+        let not_plain = [&CONTENT_LENGTH, &TRANSFER_ENCODING, &UPGRADE, &EXPECT, &TE, &TRAILER];
         let method = match self.method? {
             "GET" => &GET,
             "HEAD" => &HEAD,
             _ => return None,
         };
         let target = self.target.filter(|target| target.starts_with('/'))?;
-        if self.version != Some(1) || NOT_PLAIN.iter().any(|name| self.fields.has(name)) {
+        if self.version != Some(1) || not_plain.iter().any(|name| self.fields.has(*name)) {
             return None;
         }
         let keeps_alive = keeps_alive(self.fields)?;
@@ -120,7 +127,7 @@ impl<'a> Head<'a> {
 
     /// Bytes of the body; `None` where its end is found by reading it.
     fn body(&self) -> Option<usize> {
-        let unknown = [TRANSFER_ENCODING, UPGRADE].iter().any(|name| self.fields.has(name));
+        let unknown = self.fields.has(&TRANSFER_ENCODING) || self.fields.has(&UPGRADE);
         if unknown || self.method == Some("CONNECT") {
             return None;
         }

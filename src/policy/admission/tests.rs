@@ -3,6 +3,8 @@
 use super::*;
 use crate::config::{BypassCookies, NamePatterns, VaryRule};
 use crate::policy::testing::{self, Ask};
+use http::HeaderName;
+use http::header::HOST;
 
 mod laws;
 
@@ -192,8 +194,10 @@ fn only_a_trusted_peer_or_the_origin_says_the_scheme() {
 #[test]
 fn variants_that_a_route_keys_on_have_keys_of_their_own() {
     let mut route = testing::route("/{*rest}");
-    route.vary =
-        VaryRule { headers: vec![HeaderName::from_static("accept-language"), RSC], cookies: vec!["currency".into()] };
+    route.vary = VaryRule {
+        headers: vec![HeaderName::from_static("accept-language"), HeaderName::from_static("rsc")],
+        cookies: vec!["currency".into()],
+    };
     let config = testing::config(vec![route]);
     let asks = [
         Ask::get("/a?_rsc=z"),

@@ -8,8 +8,9 @@
 
 use super::Coding;
 use crate::policy::list::{members, trim};
-use crate::policy::request_fields::RequestFields;
-use http::header;
+use crate::policy::request_fields::{Known, RequestFields};
+
+static ACCEPT_ENCODING: Known = Known::new("accept-encoding");
 
 /// Thousandths of `q=1`, and one more: 0 is "not acceptable", 1 "acceptable, if nothing that is
 /// mentioned is there".
@@ -32,12 +33,12 @@ impl Accept {
     /// The field of a request.
     pub fn of<'a>(request: impl Into<RequestFields<'a>>) -> Accept {
         let request = request.into();
-        if !request.has(&header::ACCEPT_ENCODING) {
+        if !request.has(&ACCEPT_ENCODING) {
             return Accept::absent();
         }
         let usual = |line: &[u8]| USUAL.iter().find(|(usual, _)| *usual == line).map(|(_, accept)| *accept);
-        let parse = || Accept::parse(request.all(&header::ACCEPT_ENCODING));
-        request.only(&header::ACCEPT_ENCODING).and_then(usual).unwrap_or_else(parse)
+        let parse = || Accept::parse(request.all(&ACCEPT_ENCODING));
+        request.only(&ACCEPT_ENCODING).and_then(usual).unwrap_or_else(parse)
     }
 
     /// The field from its lines; none of them means that it is absent. It allocates nothing.
