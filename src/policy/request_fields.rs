@@ -84,7 +84,7 @@ impl Seen {
         Seen(self.0 | one, self.1 | other)
     }
 
-    #[inline]
+    #[inline(always)]
     fn may_have(self, Seen(one, other): Seen) -> bool {
         self.0 & one != 0 && self.1 & other != 0
     }
@@ -155,7 +155,7 @@ impl<'a> RequestFields<'a> {
     }
 
     /// Whether there may be a field called `name`; where there is none, that is nearly always known at once.
-    #[inline]
+    #[inline(always)]
     fn may_have(self, name: &impl Named) -> bool {
         match self {
             RequestFields::Map(_) => true,
@@ -164,13 +164,13 @@ impl<'a> RequestFields<'a> {
     }
 
     /// The value of the first field called `name`.
-    #[inline]
+    #[inline(always)]
     pub fn first(self, name: &impl Named) -> Option<&'a [u8]> {
         if self.may_have(name) { self.all(name).next() } else { None }
     }
 
     /// The value of the only field called `name`; `None` where there are several.
-    #[inline]
+    #[inline(always)]
     pub fn only(self, name: &impl Named) -> Option<&'a [u8]> {
         if !self.may_have(name) {
             return None;
@@ -178,17 +178,19 @@ impl<'a> RequestFields<'a> {
         self.only_of(name)
     }
 
+    #[inline(never)]
     fn only_of(self, name: &impl Named) -> Option<&'a [u8]> {
         let mut values = self.all(name);
         values.next().filter(|_| values.next().is_none())
     }
 
     /// Whether there is a field called `name`.
-    #[inline]
+    #[inline(always)]
     pub fn has(self, name: &impl Named) -> bool {
         self.may_have(name) && self.has_it(name)
     }
 
+    #[inline(never)]
     fn has_it(self, name: &impl Named) -> bool {
         self.all(name).next().is_some()
     }
