@@ -173,6 +173,8 @@ impl<'a> Hits<'a> {
                     Turn::Gone => return Left::Over,
                     Turn::Other(len) => {
                         self.expect_end_of_head(&mut is_untimed);
+                        // Should the connection come back, it has been.
+                        self.answered += 1;
                         bytes.drain(..at);
                         return len.map_or(Left::All(self.deadline.at), Left::Request);
                     }

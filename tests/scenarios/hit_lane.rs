@@ -219,3 +219,16 @@ fn a_short_request_behind_a_large_page_is_answered_whatever_its_head_took_before
         assert_eq!(client.response().expect("an answer").body.len(), size);
     }
 }
+
+#[test]
+fn a_connection_idles_for_idle_timeout_whatever_was_asked_over_it() {
+    // Only hits counted as requests, so a connection without one was closed after `head_timeout`.
+    let origin = origin();
+    let limits = "limits: { head_timeout: 10m, idle_timeout: 300ms }";
+    let proxy = Breadbox::start(config(&origin).listener(limits));
+    for targets in [&["/off/x"][..], &["/pages/plain"], &["/pages/plain"], &["/off/x", "/off/x"]] {
+        let mut client = proxy.client();
+        assert!(targets.iter().all(|target| client.get(target).status == 200));
+        assert!(client.is_closed_by_server(), "{targets:?}");
+    }
+}
