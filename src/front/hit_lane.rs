@@ -165,7 +165,7 @@ impl<'a> Hits<'a> {
                             return Left::Over;
                         }
                         at += len;
-                        is_untimed = false;
+                        (enough, is_untimed) = (1, false);
                         self.note_answer(connection);
                         self.expect_request(at == bytes.len(), Instant::now());
                         continue;
@@ -173,6 +173,8 @@ impl<'a> Hits<'a> {
                     Turn::Gone => return Left::Over,
                     Turn::Other(len) => {
                         self.expect_end_of_head(&mut is_untimed);
+                        // Should the connection come back, it has been.
+                        self.answered += 1;
                         bytes.drain(..at);
                         return len.map_or(Left::All(self.deadline.at), Left::Request);
                     }
@@ -183,7 +185,7 @@ impl<'a> Hits<'a> {
                 }
             }
             make_room(bytes, &mut at);
-            let is_idle = bytes.is_empty();
+            let (is_idle, before) = (bytes.is_empty(), bytes.len());
             let read = poll_fn(|cx| self.poll_more(cx, connection, bytes, is_idle, &mut stopped)).await;
             if let Err(left) = read {
                 return left;
@@ -191,7 +193,7 @@ impl<'a> Hits<'a> {
             if is_idle {
                 is_untimed = true;
             }
-            if enough > bytes.len() && (ends_a_head(bytes) || bytes.len() > self.limits.now().max_head) {
+            if enough > bytes.len() && (ends_a_head(bytes, before) || bytes.len() > self.limits.now().max_head) {
                 enough = 1;
             }
         }
@@ -222,8 +224,7 @@ impl<'a> Hits<'a> {
 
     /// Whether the listener takes no more connections, and wants to be rid of those that it has.
     fn is_stopping(&self) -> bool {
-        // Whether it has changed is known without the lock that all connections share.
-        self.stopping.has_changed().is_ok_and(|has_changed| has_changed && *self.stopping.borrow())
+        wants_an_end(self.stopping)
     }
 
     /// Reads more, unless the connection has ended or is to.
@@ -316,10 +317,10 @@ impl<'a> Hits<'a> {
     }
 }
 
-/// Whether what was read last may be the end of a head.
-fn ends_a_head(bytes: &[u8]) -> bool {
-    let tail = bytes.len().min(4096);
-    memchr::memmem::find(&bytes[bytes.len() - tail..], b"\r\n\r\n").is_some()
+/// Whether a head may have ended in what was read behind the first `before` bytes.
+fn ends_a_head(bytes: &[u8], before: usize) -> bool {
+    const END: &[u8] = b"\r\n\r\n";
+    memchr::memmem::find(&bytes[before.saturating_sub(END.len() - 1)..], END).is_some()
 }
 
 fn log(setup: &Setup, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, total: Duration) {
@@ -376,9 +377,18 @@ fn make_room(bytes: &mut Vec<u8>, at: &mut usize) {
     }
 }
 
+/// Whether a listener has said that it stops. Whether it has said anything is known without the lock that all
+/// connections share; one that has gone since has said it before.
+fn wants_an_end(stopping: &ShutdownWatch) -> bool {
+    stopping.has_changed().unwrap_or(true) && *stopping.borrow()
+}
+
 /// Ends when a connection that is idle is to be closed, because its listener is to stop.
 async fn stopped(mut stopping: ShutdownWatch) {
     // Whoever can no longer tell to stop has stopped.
     let _ = stopping.wait_for(|stopping| *stopping).await;
     tokio::time::sleep(LAST_REQUESTS).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,3 +195,40 @@ fn a_page_larger_than_what_the_system_takes_at_once_arrives_whole() {
         assert!(response.is_hit() && response.text() == body);
     }
 }
+
+#[test]
+fn a_short_request_behind_a_large_page_is_answered_whatever_its_head_took_before() {
+    // A head that came in pieces was read again only when twice as much had come; so was the next request, which
+    // never grew so long, and its client waited until it was thrown out.
+    let origin = Origin::start();
+    origin.otherwise(|x| {
+        let size = if x.seen.path() == "/large" { 16 << 20 } else { 10 };
+        x.answer(&Answer::html("x".repeat(size)))
+    });
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]).store("max_page: 32MiB"));
+    assert_eq!(proxy.get("/large").body.len(), 16 << 20);
+    proxy.get("/small");
+    let mut client = proxy.client();
+    let small = format!("GET /small HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.addr());
+    let large = format!("GET /large HTTP/1.1\r\nHost: {}\r\nX-Long: {}\r\n\r\n", proxy.addr(), "x".repeat(300));
+    let (begin, rest) = large.split_at(80);
+    client.send_raw(format!("{small}{begin}").as_bytes()).expect("the requests are sent");
+    assert!(client.response().expect("an answer").is_hit());
+    client.send_raw(format!("{rest}{small}").as_bytes()).expect("the requests are sent");
+    for size in [16 << 20, 10] {
+        assert_eq!(client.response().expect("an answer").body.len(), size);
+    }
+}
+
+#[test]
+fn a_connection_idles_for_idle_timeout_whatever_was_asked_over_it() {
+    // Only hits counted as requests, so a connection without one was closed after `head_timeout`.
+    let origin = origin();
+    let limits = "limits: { head_timeout: 10m, idle_timeout: 300ms }";
+    let proxy = Breadbox::start(config(&origin).listener(limits));
+    for targets in [&["/off/x"][..], &["/pages/plain"], &["/pages/plain"], &["/off/x", "/off/x"]] {
+        let mut client = proxy.client();
+        assert!(targets.iter().all(|target| client.get(target).status == 200));
+        assert!(client.is_closed_by_server(), "{targets:?}");
+    }
+}

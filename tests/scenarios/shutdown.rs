@@ -64,3 +64,17 @@ fn patience_ends() {
     proxy.wait_exit(PATIENCE - Duration::from_secs(5));
     assert!(client.response().is_err());
 }
+
+#[test]
+fn whoever_goes_on_asking_is_told_with_an_answer_that_it_is_the_last() {
+    // A process that ended closed connections with hits on them without a word, and their next request was lost.
+    let origin = Origin::start();
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]));
+    proxy.get("/p");
+    let mut client = proxy.client();
+    assert_eq!(client.get("/p").header("connection"), Some("keep-alive"));
+    proxy.sigterm();
+    while client.try_ask(&Ask::get("/p")).expect("an answer").header("connection") != Some("close") {}
+    assert!(client.is_closed_by_server());
+    assert_eq!(proxy.wait_exit(PATIENCE).code(), Some(0));
+}
