@@ -1,3 +1,5 @@
+//! What the lane makes of the end of a listener, and of the end of a head.
+
 use super::*;
 use tokio::sync::watch;
 
