@@ -1,3 +1,5 @@
+//! What of the lane can be said without a connection.
+
 use super::*;
 use tokio::sync::watch;
 
