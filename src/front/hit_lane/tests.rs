@@ -1,4 +1,4 @@
-//! What of the lane can be said without a connection.
+//! What the lane makes of the end of a listener, and of the end of a head.
 
 use super::*;
 use tokio::sync::watch;
