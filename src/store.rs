@@ -19,7 +19,7 @@ mod variants;
 
 pub(crate) use clock::Clock;
 pub use disk::{Locked, OnLock};
-pub(crate) use heir::Bequest;
+pub(crate) use heir::{Bequest, Relative};
 pub(crate) use hot::Loan;
 pub use journal::NotWrittenDown;
 pub(crate) use memory::Wear;
@@ -316,9 +316,14 @@ impl Store {
         self.clock.bequeath()
     }
 
-    /// Purges what the process has that this one has taken over from; whether that was understood.
-    pub(crate) fn take_in(&self, purged: &[u8]) -> bool {
-        journal::decoded(purged).map(|change| self.clock.take_in(&change)).is_some()
+    /// The same, to be told to the process that was taken over from.
+    pub(crate) fn report(&self) -> Bequest {
+        self.clock.report()
+    }
+
+    /// Purges what the process before or after has; whether that was understood.
+    pub(crate) fn take_in(&self, purged: &[u8], by: Relative) -> bool {
+        journal::decoded(purged).map(|change| self.clock.take_in(&change, by)).is_some()
     }
 
     /// Lets every page and every render that has started be of an earlier build of the origin than this one.

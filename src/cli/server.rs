@@ -19,8 +19,8 @@ use crate::render::assets::fetch_assets;
 use crate::render::purged::refresh_purged;
 use crate::render::sitemaps::keep_lists;
 use crate::render::{Engine, Notices, Setup};
-use crate::store::OnLock;
 use crate::store::popularity::HALF_LIFE;
+use crate::store::{OnLock, Relative};
 pub(super) use reload::{Reloader, Source};
 
 use admin::AdminListener;
@@ -32,7 +32,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use upgrade::{Inherited, Program, Sockets, Successor, Successors};
+use upgrade::{Inherited, Predecessor, Program, Sockets, Successor, Successors};
 
 /// How long the start waits for sitemaps that are files.
 const FOR_LISTS: Duration = Duration::from_secs(5);
@@ -154,8 +154,7 @@ impl Server {
         if let Some(inherited) = inherited {
             let taking = tokio::task::spawn_blocking(move || inherited.take_over());
             let predecessor = taking.await.map_err(std::io::Error::other)??;
-            let heir = Arc::clone(&engine);
-            tokio::task::spawn_blocking(move || predecessor.follow(|purged| heir.store.take_in(purged)));
+            follow(&engine, predecessor);
         }
         tokio::spawn(let_popularity_fade(Arc::clone(&engine)));
         tokio::spawn(refresh_purged(Arc::clone(&engine)));
@@ -222,8 +221,20 @@ impl Server {
     }
 }
 
-/// Lets the successor serve, and has it told what is purged here from then on; whether it is there.
-fn hand_over(engine: &Engine, mut successor: Successor) -> bool {
+/// Hears what is purged in the process before while that one finishes what it has, and has it told what is purged
+/// here: clients of connections that it has still see the pages of both.
+fn follow(engine: &Arc<Engine>, predecessor: Predecessor) {
+    let (report, heir) = (engine.store.report(), Arc::clone(engine));
+    let Predecessor { mut listens, mut tells } = predecessor;
+    tokio::task::spawn_blocking(move || report.tell_until_gone(|purged| upgrade::tell(&mut listens, purged)));
+    tokio::task::spawn_blocking(move || {
+        upgrade::follow(&mut tells, |purged| heir.store.take_in(purged, Relative::Predecessor));
+    });
+}
+
+/// Lets the successor serve, and has it told what is purged here from then on, as it tells this process; whether it
+/// is there.
+fn hand_over(engine: &Arc<Engine>, mut successor: Successor) -> bool {
     // Whatever is purged after this waits until the successor has heard it.
     let bequest = engine.store.bequeath();
     if let Err(error) = successor.go() {
@@ -231,7 +242,12 @@ fn hand_over(engine: &Engine, mut successor: Successor) -> bool {
         bequest.revoke();
         return false;
     }
-    tokio::task::spawn_blocking(move || bequest.tell(|purged| successor.tell(purged)));
+    let Successor { mut listens, mut tells } = successor;
+    tokio::task::spawn_blocking(move || bequest.tell(|purged| upgrade::tell(&mut listens, purged)));
+    let elder = Arc::clone(engine);
+    tokio::task::spawn_blocking(move || {
+        upgrade::follow(&mut tells, |purged| elder.store.take_in(purged, Relative::Successor));
+    });
     true
 }
 

@@ -2,6 +2,9 @@
 //! rendered pages by then which the purge covers. Nobody is told that a purge is done before the other process has
 //! said that it is; a write to the origin that was under way is told as well.
 //!
+//! The process before is told the same way what is purged after it: connections that it has still may bring a
+//! request, and are answered with its pages. It has gone soon, and then it need not know anything.
+//!
 //! What is told is a change of the purge clock in the form of the journal, not what somebody asked for.
 
 use super::NotWrittenDown;
@@ -33,7 +36,16 @@ enum Told {
 /// A change, encoded, and its sequence here.
 type News = (u64, Vec<u8>);
 
-/// The process that has taken over, if one has.
+/// Another process that serves the same sockets, as this one sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relative {
+    /// This one has taken over from it.
+    Predecessor,
+    /// It has taken over from this one.
+    Successor,
+}
+
+/// The other process, if there is one.
 pub(super) struct Heir {
     changes: Mutex<Option<SyncSender<News>>>,
     told: watch::Sender<Told>,
@@ -99,15 +111,27 @@ impl Bequest {
     }
 
     /// Tells each change as it comes; `tell` returns when the other process has taken it in. Ends when it cannot.
-    pub(crate) fn tell(self, mut tell: impl FnMut(&[u8]) -> io::Result<()>) {
+    pub(crate) fn tell(self, tell: impl FnMut(&[u8]) -> io::Result<()>) {
+        if let Err(error) = self.tell_each(tell) {
+            self.heir.end(Told::Lost);
+            tracing::warn!(%error, "what is purged here is not told to the process that has taken over");
+        }
+    }
+
+    /// The same for the process before, until it has gone.
+    pub(crate) fn tell_until_gone(self, tell: impl FnMut(&[u8]) -> io::Result<()>) {
+        if let Err(error) = self.tell_each(tell) {
+            tracing::debug!(%error, "the process before is told no more of what is purged here");
+        }
+        self.heir.end(Told::Nobody);
+    }
+
+    fn tell_each(&self, mut tell: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         while let Ok((sequence, change)) = self.changes.recv() {
-            if let Err(error) = tell(&change) {
-                self.heir.end(Told::Lost);
-                tracing::warn!(%error, "what is purged here is not told to the process that has taken over");
-                return;
-            }
+            tell(&change)?;
             self.heir.told.send_replace(Told::UpTo(sequence));
         }
+        Ok(())
     }
 }
 
@@ -149,6 +173,18 @@ mod tests {
         heir.add(3, &change());
         teller.join().expect("no panic");
         assert_eq!(heir.knows(PurgeSeq(3)).await, Err(NotWrittenDown::Elsewhere));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_has_gone_need_not_know() {
+        let heir = Arc::new(Heir::default());
+        let report = heir.expect(0);
+        heir.add(1, &change());
+        let teller = std::thread::spawn(move || report.tell_until_gone(|_| Err(io::ErrorKind::BrokenPipe.into())));
+        assert_eq!(heir.knows(PurgeSeq(1)).await, Ok(()));
+        teller.join().expect("no panic");
+        heir.add(2, &change());
+        assert_eq!(heir.knows(PurgeSeq(2)).await, Ok(()));
     }
 
     #[tokio::test]

@@ -55,8 +55,10 @@ pub struct PurgeClock {
     build: RwLock<Option<Box<str>>>,
     /// Where it is written down.
     journal: Arc<Journal>,
-    /// Who else is told.
+    /// Who else is told: the process that has taken over.
     heir: Arc<Heir>,
+    /// And the one that was taken over from.
+    elder: Arc<Heir>,
     /// Held by whoever purges, so that sequences are shown in their order; the sequence up to which another
     /// process's journal is known.
     writer: Mutex<u64>,
@@ -81,6 +83,7 @@ impl PurgeClock {
             build: RwLock::new(None),
             journal,
             heir: Arc::default(),
+            elder: Arc::default(),
             writer: Mutex::new(0),
         }
     }
@@ -179,9 +182,10 @@ impl PurgeClock {
         build.clone().map(|id| (id, PurgeSeq(self.deploy.load(Ordering::SeqCst))))
     }
 
-    /// Has a change written down, and told to the process that has taken over, if one has.
+    /// Has a change written down, and told to the processes before and after, where there are any.
     fn note(&self, sequence: PurgeSeq, change: &Change) {
         self.heir.add(sequence.0, change);
+        self.elder.add(sequence.0, change);
         self.journal.add(sequence.0, change);
     }
 
@@ -191,12 +195,19 @@ impl PurgeClock {
         self.heir.expect(self.now().0)
     }
 
-    /// Waits until the process that has taken over, if one has, knows everything up to `sequence`.
+    /// The same for the process that was taken over from, while it finishes what it has.
+    pub(super) fn report(&self) -> Bequest {
+        let _writer = self.writer.lock();
+        self.elder.expect(self.now().0)
+    }
+
+    /// Waits until the processes before and after, where there are any, know everything up to `sequence`.
     ///
     /// # Errors
     /// When it cannot be told.
     pub(super) async fn told(&self, sequence: PurgeSeq) -> Result<(), NotWrittenDown> {
-        self.heir.knows(sequence).await
+        self.heir.knows(sequence).await?;
+        self.elder.knows(sequence).await
     }
 
     /// Writes something down under the next sequence and only then lets the sequence be seen: whoever

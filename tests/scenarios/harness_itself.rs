@@ -192,7 +192,7 @@ fn a_scenario_fails_when_the_process_misbehaved() {
     let gone = logged("echo bye >&2; exit 0");
     gone.wait_exit(PATIENCE);
     assert!(complains(gone));
-    let told = stand_in(&origin, "trap 'exit 7' TERM; while :; do sleep 0.01; done");
+    let told = logged("trap 'exit 7' TERM; echo ready >&2; while :; do sleep 0.01; done");
     told.sigterm();
     assert_eq!(told.wait_exit(PATIENCE).code(), Some(7));
     assert!(!complains(told));

@@ -180,6 +180,37 @@ fn a_purge_that_ends_in_the_old_process_is_in_force_in_the_new_one() {
 }
 
 #[test]
+fn a_purge_in_the_new_process_is_in_force_in_the_old_one() {
+    // Bug: connections that the old process has still were answered with its pages as they were, although whoever
+    // purged, and had been answered by the new one, was told that it was done.
+    let origin = Origin::start();
+    let old = Breadbox::start(config(&origin));
+    let mut kept = old.client();
+    for _ in 0..2 {
+        assert_eq!(kept.get("/purged").text(), Origin::body("/purged", 1));
+    }
+    // One that has begun with a request is not closed before it has ended.
+    let request = format!("GET /purged HTTP/1.1\r\nHost: {}\r\n\r\n", old.addr());
+    let (begun, rest) = request.split_at(9);
+    kept.send_raw(begun.as_bytes()).expect("it reads");
+    old.may_end();
+    let new = old.successor();
+    let purge = || {
+        let purge = Ask::new("POST", "/-/purge").header("Authorization", "Bearer t");
+        let answer = Client::connect(new.admin_addr()).ask(&purge.body(r#"{"path":"/purged","mode":"delete"}"#));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    purge();
+    kept.send_raw(rest.as_bytes()).expect("the process is there");
+    let answer = kept.response().expect("an answer");
+    assert_ne!(answer.text(), Origin::body("/purged", 1));
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    drop(kept);
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    purge();
+}
+
+#[test]
 fn a_successor_that_cannot_start_changes_nothing() {
     // One with a mistake in its file, and one that cannot have an address, end with 1; the old process serves on,
     // and a good one takes over after that.

@@ -25,6 +25,9 @@ use tokio::task::JoinHandle;
 /// What the admin socket is called.
 pub(super) const ADMIN: &str = "admin";
 
+/// What the stream is called on which a successor says what it purges.
+const REPORTS: &str = "reports";
+
 /// How long a successor may take to get ready.
 const GETTING_READY: Duration = Duration::from_secs(600);
 /// How long the other side may take for anything else.
@@ -74,6 +77,7 @@ fn others(sockets: &[(String, std::net::TcpListener)], wanted: &[String]) -> io:
 pub(super) struct Inherited {
     sockets: Vec<(String, std::net::TcpListener)>,
     stream: UnixStream,
+    reports: UnixStream,
 }
 
 impl Inherited {
@@ -87,9 +91,12 @@ impl Inherited {
             let mut stream = place.connect()?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            let received = wire::receive(&mut stream)?;
+            let mut received = wire::receive(&mut stream)?;
+            let reports = received.iter().position(|(name, _)| name == REPORTS);
+            let reports = reports.ok_or_else(|| io::Error::other("it cannot be told what is purged"))?;
+            let reports = received.swap_remove(reports).1.into();
             let sockets = received.into_iter().map(|(name, socket)| (name, socket.into())).collect();
-            Ok(Inherited { sockets, stream })
+            Ok(Inherited { sockets, stream, reports })
         };
         ask().map_err(|error| ServerError::TakeOver { path: place.path.clone(), error })
     }
@@ -129,20 +136,33 @@ impl Inherited {
             .and_then(|()| wire::hear(&mut self.stream, wire::GO))
             .and_then(|()| self.stream.set_read_timeout(None))
             .map_err(|error| ServerError::NotLetGo { error })?;
-        Ok(Predecessor(self.stream))
+        Ok(Predecessor { listens: self.reports, tells: self.stream })
     }
 }
 
 /// The process that was taken over from, while it finishes what it has.
-pub(super) struct Predecessor(UnixStream);
+pub(super) struct Predecessor {
+    /// Where it hears what is purged here.
+    pub(super) listens: UnixStream,
+    /// Where it says what is purged there.
+    pub(super) tells: UnixStream,
+}
 
-impl Predecessor {
-    /// Hears what is purged there until it has ended; `take_in` says whether it was understood.
-    pub(super) fn follow(mut self, take_in: impl Fn(&[u8]) -> bool) {
-        while let Ok(purged) = wire::hear_more(&mut self.0) {
-            if !take_in(&purged) || wire::say(&mut self.0, wire::DONE).is_err() {
-                return;
-            }
+/// Has another process take in what was purged here.
+///
+/// # Errors
+/// When it has gone, or has not understood.
+pub(super) fn tell(stream: &mut UnixStream, purged: &[u8]) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    wire::say_more(stream, purged)?;
+    wire::hear(stream, wire::DONE)
+}
+
+/// Hears what is purged in another process until it has ended; `take_in` says whether it was understood.
+pub(super) fn follow(stream: &mut UnixStream, take_in: impl Fn(&[u8]) -> bool) {
+    while let Ok(purged) = wire::hear_more(stream) {
+        if !take_in(&purged) || wire::say(stream, wire::DONE).is_err() {
+            return;
         }
     }
 }
@@ -156,7 +176,12 @@ pub(super) struct Successors {
 }
 
 /// A process that has everything and waits for our word.
-pub(super) struct Successor(UnixStream);
+pub(super) struct Successor {
+    /// Where it hears what is purged here.
+    pub(super) listens: UnixStream,
+    /// Where it says what is purged there.
+    pub(super) tells: UnixStream,
+}
 
 impl Successor {
     /// Has it serve from now on.
@@ -164,14 +189,7 @@ impl Successor {
     /// # Errors
     /// When it has gone; then this process goes on.
     pub(super) fn go(&mut self) -> io::Result<()> {
-        wire::say(&mut self.0, wire::GO)
-    }
-
-    /// Has it take in what was purged here after that.
-    pub(super) fn tell(&mut self, purged: &[u8]) -> io::Result<()> {
-        self.0.set_read_timeout(Some(PATIENCE))?;
-        wire::say_more(&mut self.0, purged)?;
-        wire::hear(&mut self.0, wire::DONE)
+        wire::say(&mut self.listens, wire::GO)
     }
 }
 
@@ -260,11 +278,13 @@ fn hand_over(stream: tokio::net::UnixStream, sockets: &Sockets) -> io::Result<Su
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(GETTING_READY))?;
     let handles = sockets.handles()?;
-    let named: Vec<_> = handles.iter().map(|(name, socket)| (name.clone(), socket.as_fd())).collect();
+    let (tells, reports) = UnixStream::pair()?;
+    let mut named: Vec<_> = handles.iter().map(|(name, socket)| (name.clone(), socket.as_fd())).collect();
+    named.push((REPORTS.to_owned(), reports.as_fd()));
     wire::send(&mut stream, &named)?;
-    drop(handles);
+    drop((handles, reports));
     wire::hear(&mut stream, wire::READY)?;
-    Ok(Successor(stream))
+    Ok(Successor { listens: stream, tells })
 }
 
 /// The program as it was started: what is at that path now is the successor.

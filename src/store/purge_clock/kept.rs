@@ -5,6 +5,7 @@
 //! and whatever it learns later counts as purged when it learns it: more is covered, never less.
 
 use super::{Ordering, PurgeClock, PurgeSeq};
+use crate::store::heir::Relative;
 use crate::store::journal::{Change, ClockState};
 use std::sync::atomic::AtomicU64;
 
@@ -42,13 +43,18 @@ impl PurgeClock {
         PurgeSeq(now)
     }
 
-    /// Takes in what another process has changed, from which this one has taken over: it counts as changed now.
-    pub(in crate::store) fn take_in(&self, change: &Change) -> PurgeSeq {
+    /// Takes in what the process before or after has changed: it counts as changed now. Who told it is not told.
+    pub(in crate::store) fn take_in(&self, change: &Change, by: Relative) -> PurgeSeq {
         let known = self.writer.lock();
         let mut state = ClockState::default();
         state.apply(*known + 1, change.clone());
         let sequence = self.show(|now| self.take(&state, *known, now));
-        self.note(sequence, change);
+        let others = match by {
+            Relative::Predecessor => &self.heir,
+            Relative::Successor => &self.elder,
+        };
+        others.add(sequence.0, change);
+        self.journal.add(sequence.0, change);
         sequence
     }
 

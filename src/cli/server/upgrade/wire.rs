@@ -20,7 +20,7 @@ const MAX_SOCKETS: usize = 65_536;
 /// Bytes of the document.
 const MAX_OFFER: u32 = 8 << 20;
 /// The form of all this; it changes when the form does.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// The successor has everything that it needs.
 pub(super) const READY: u8 = b'R';

@@ -5,6 +5,7 @@ use super::*;
 use crate::config::PurgeMode;
 use crate::policy::Standing;
 use crate::policy::purge::{Rule, Scope};
+use crate::store::journal;
 
 fn state(clock: &PurgeClock) -> ClockState {
     let mut state = ClockState::default();
@@ -70,4 +71,25 @@ fn what_was_purged_before_the_journal_could_be_read_covers_its_pages() {
     new.purge(&path("/p"), PurgeMode::Stale);
     new.take_over(&state(&old));
     assert_eq!(new.standing(&theirs), Standing::Stale);
+}
+
+/// What a process has told is not told to it again: two of them would go on for ever.
+#[test]
+fn what_is_taken_in_is_told_to_the_other_side_only() {
+    let between = clock(10);
+    let (bequest, report) = (between.bequeath(), between.report());
+    let changes = [Relative::Successor, Relative::Predecessor].map(|by| {
+        let change = Change::Slot(by as u32, PurgeMode::Delete);
+        between.take_in(&change, by);
+        change
+    });
+    let first = |told: &mut Option<Change>, octets: &[u8]| {
+        *told = journal::decoded(octets);
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    };
+    let (mut after, mut before) = (None, None);
+    bequest.tell(|octets| first(&mut after, octets));
+    report.tell_until_gone(|octets| first(&mut before, octets));
+    let [by_successor, by_predecessor] = changes.map(Some);
+    assert_eq!((after, before), (by_predecessor, by_successor));
 }
