@@ -59,14 +59,14 @@ fn a_hit_allocates_nothing() {
 
 /// Asks and reads all that comes; answers whether every one was a hit.
 fn ask(connection: &mut TcpStream, request: &[u8], answers: usize, buffer: &mut [u8]) -> bool {
-    connection.write_all(request).unwrap();
+    connection.write_all(request).expect("the test's own sockets and files work");
     let (mut read, mut at, mut are_hits) = (0, 0, true);
     for _ in 0..answers {
         let (head, body) = loop {
             if let Some(found) = end_of_answer(&buffer[at..read], request.starts_with(b"HEAD")) {
                 break found;
             }
-            let length = connection.read(&mut buffer[read..]).unwrap();
+            let length = connection.read(&mut buffer[read..]).expect("the test's own sockets and files work");
             assert_ne!(length, 0, "the connection was closed");
             read += length;
         };
@@ -89,8 +89,8 @@ fn end_of_answer(bytes: &[u8], is_head: bool) -> Option<(usize, usize)> {
 
 /// Renders pages until the process ends.
 fn origin() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the test's own sockets and files work");
+    let address = listener.local_addr().expect("the test's own sockets and files work");
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             std::thread::spawn(move || render(&mut stream));
@@ -110,14 +110,16 @@ fn render(stream: &mut TcpStream) {
             let fields =
                 "Content-Type: text/html\r\nCache-Control: max-age=600\r\nVary: Accept-Language\r\nETag: \"v1\"\r\n";
             let answer = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n{page}", page.len());
-            stream.write_all(answer.as_bytes()).unwrap();
+            stream.write_all(answer.as_bytes()).expect("the test's own sockets and files work");
         }
     }
 }
 
 /// Runs the server on a thread, until the process ends.
 fn serve(file: &std::path::Path, origin: SocketAddr) -> SocketAddr {
-    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).unwrap();
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|free| free.local_addr())
+        .expect("the test's own sockets and files work");
     let config = format!(
         r#"
 threads: 2
@@ -129,7 +131,7 @@ routes:
   - {{ match: "/{{*rest}}", cache: isr, revalidate: 1h, vary: {{ headers: [ Accept-Language ] }} }}
 "#
     );
-    std::fs::write(file, config).unwrap();
+    std::fs::write(file, config).expect("the test's own sockets and files work");
     let arguments = ["breadbox", "run", "--config"].map(OsString::from);
     let arguments: Vec<OsString> = arguments.into_iter().chain([file.into()]).collect();
     std::thread::spawn(move || breadbox::cli::main(arguments));
@@ -141,7 +143,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     loop {
         match TcpStream::connect(address) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                stream.set_read_timeout(Some(Duration::from_secs(10))).expect("the test's own sockets and files work");
                 return stream;
             }
             Err(error) if error.kind() == ErrorKind::ConnectionRefused && start.elapsed() < DEADLINE => {

@@ -43,6 +43,13 @@ pub(crate) fn start(dir: &Path, certificate: &Certificate) -> Result<Server> {
 /// Waits until a page that lives as short as nginx can have it is stale for sure.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(2100);
 
+/// How many files a process may open, however it asks.
+fn most_files() -> u64 {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(20_000)
+}
+
 fn path() -> String {
     format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default())
 }
@@ -55,13 +62,16 @@ fn config(
 ) -> Result<String> {
     // Workers of a root's nginx become somebody else, who could not write into our directory.
     let user = if fs::metadata("/proc/self")?.uid() == 0 { "user root;" } else { "" };
+    // Of the files that a process may open some are left for connections.
+    let files = most_files().min(131_072);
+    let cached = files.saturating_sub(9_000).clamp(1_000, 120_000);
     let dir = dir.display();
     let (chain, key) = (certificate.chain.display(), certificate.key.display());
     Ok(format!(
         r#"{user}
 daemon off;
 worker_processes 1;
-worker_rlimit_nofile 131072;
+worker_rlimit_nofile {files};
 error_log {dir}/error.log crit;
 pid {dir}/nginx.pid;
 events {{ worker_connections 8192; multi_accept on; accept_mutex off; }}
@@ -74,7 +84,7 @@ http {{
     keepalive_timeout 600s;
     keepalive_requests 1000000000;
     reset_timedout_connection on;
-    open_file_cache max=120000 inactive=600s;
+    open_file_cache max={cached} inactive=600s;
     open_file_cache_valid 600s;
     open_file_cache_min_uses 1;
     client_body_temp_path {dir}/temp/body;

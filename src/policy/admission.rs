@@ -130,7 +130,6 @@ pub fn admit(config: &Config, table: &RouteTable, incoming: &Incoming<'_>) -> Ad
 
 /// The same as [`Admission`], borrowed from the request and from the buffer that its key was written into.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made, and a box would be an allocation")]
 pub enum Judged<'a, 'k> {
     /// It cannot be understood.
     Malformed(&'static str),

@@ -38,7 +38,7 @@ pub(crate) fn seconds_until(then: Timestamp, now: Timestamp) -> i64 {
         Some(left) => seconds(left),
         None => {
             let past = now.millis() - then.millis();
-            -seconds(past) - i64::from(past % 1000 > 0)
+            -seconds(past) - i64::from(!past.is_multiple_of(1000))
         }
     }
 }

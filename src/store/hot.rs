@@ -32,7 +32,19 @@ pub(crate) enum Loan {
     /// By the tier: the use is to be counted.
     Found(Arc<Page>),
     /// By the thread itself, which counts.
-    Lent(Arc<Arc<Page>>),
+    Lent(Arc<Own>),
+}
+
+/// A thread's own hold of a page: whoever takes a share in it writes to no other thread's memory.
+#[derive(Debug)]
+pub(crate) struct Own(Arc<Page>);
+
+impl Deref for Own {
+    type Target = Arc<Page>;
+
+    fn deref(&self) -> &Arc<Page> {
+        &self.0
+    }
 }
 
 impl Deref for Loan {
@@ -41,7 +53,7 @@ impl Deref for Loan {
     fn deref(&self) -> &Arc<Page> {
         match self {
             Loan::Found(page) => page,
-            Loan::Lent(page) => page,
+            Loan::Lent(own) => &own.0,
         }
     }
 }
@@ -101,7 +113,7 @@ struct Place {
 }
 
 struct Taken {
-    page: Arc<Arc<Page>>,
+    page: Arc<Own>,
     stamp: u64,
     uses: u32,
     weight: usize,
@@ -109,7 +121,7 @@ struct Taken {
 
 /// A page of the thread's own.
 pub(super) struct Borrowed {
-    pub(super) page: Arc<Arc<Page>>,
+    pub(super) page: Arc<Own>,
     /// Uses that are to be told now.
     pub(super) told: u32,
 }
@@ -162,7 +174,7 @@ pub(super) fn offer(shared: &Arc<Shared>, page: &Arc<Page>, stamp: u64, capacity
             hot.clear();
             return;
         }
-        place.taken = Some(Taken { page: Arc::new(Arc::clone(page)), stamp, uses: 0, weight });
+        place.taken = Some(Taken { page: Arc::new(Own(Arc::clone(page))), stamp, uses: 0, weight });
     });
 }
 
