@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, watch};
 
@@ -22,6 +22,8 @@ use tokio::sync::{Notify, watch};
 const BACKLOG: u32 = 4096;
 /// After an error such as "too many open files", taking more at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often such an error is worth a line.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Binds an address and says which one it got. `closing` are sockets of ours that the one to come takes the place
 /// of, and that are still served: where they overlap, as `0.0.0.0:80` and `127.0.0.1:80` do, the system refuses it
@@ -146,6 +148,8 @@ pub(crate) async fn accept(
     mut stop: watch::Receiver<bool>,
     serve: impl Fn(TcpStream, SocketAddr),
 ) {
+    // When it was last said that connections cannot be accepted, and how often that was so since.
+    let (mut said, mut failed) = (None::<Instant>, 0_u64);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -154,7 +158,11 @@ pub(crate) async fn accept(
         match accepted {
             Ok((stream, peer)) => serve(stream, peer),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                failed += 1;
+                if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+                    tracing::warn!(%error, times = failed, "a connection could not be accepted");
+                    (said, failed) = (Some(Instant::now()), 0);
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
