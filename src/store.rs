@@ -133,6 +133,14 @@ impl Store {
         }
     }
 
+    /// The page that [`find`](Self::find) finds.
+    pub(crate) fn find_page(&self, base: KeyRef<'_>, request: RequestFields<'_>) -> Option<Loan> {
+        match self.lent(base, self.memory.lend(base)?) {
+            Ok(page) => page,
+            Err(variants) => variants.select(request).and_then(|key| self.get(key)).map(Loan::Found),
+        }
+    }
+
     /// The page, unless it is void, or the variants that there are in its place.
     fn lent(&self, key: KeyRef<'_>, lending: Lending) -> Result<Option<Loan>, Arc<Variants>> {
         match lending {

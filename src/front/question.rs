@@ -73,6 +73,26 @@ impl<'a> Question<'a> {
         self.setup.route(self.route_id).cache == CacheMode::Headers
     }
 
+    /// The page that there is for the request: all that somebody asks for who answers nothing else.
+    pub(super) fn look_for_page(&self) -> Option<Seen> {
+        let page = if self.is_headers() {
+            self.engine.store.find_page(self.key, self.headers)
+        } else {
+            self.engine.store.lend(self.key)
+        };
+        page.map(Seen::page)
+    }
+
+    /// The same, after what is on disk was brought into memory if that takes no waiting.
+    pub(super) fn look_again(&self) -> Option<Seen> {
+        if !self.engine.store.has_disk() {
+            return None;
+        }
+        let route = self.setup.route(self.route_id);
+        let recalled = self.engine.recall_now(self.setup, route, &self.key.into(), self.headers);
+        if recalled { self.look_for_page() } else { None }
+    }
+
     /// What there is for the request.
     pub(super) fn look(&self) -> Seen {
         let key = self.key;
@@ -85,12 +105,6 @@ impl<'a> Question<'a> {
             Found::NoVariant(variant) => Seen::nothing(variant, Forwarded::VaryMiss),
             Found::Nothing => Seen::nothing(key.into(), Forwarded::UriMiss),
         }
-    }
-
-    /// What there is for the request, after what is on disk was brought into memory if that takes no waiting.
-    pub(super) fn look_again(&self) -> Option<Seen> {
-        let route = self.setup.route(self.route_id);
-        self.engine.recall_now(self.setup, route, &self.key.into(), self.headers).then(|| self.look())
     }
 
     /// What is to be done about it.

@@ -81,6 +81,11 @@ impl Store {
         Some(fetched.entry.clone())
     }
 
+    /// Whether there is a disk tier, in use or not.
+    pub(crate) fn has_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// Whether pages can be brought into memory that nobody has asked for, without pushing out others.
     pub(crate) fn has_room(&self) -> bool {
         self.memory.bytes() < self.memory.capacity() / 8 * NEARLY_FULL

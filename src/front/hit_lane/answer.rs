@@ -121,10 +121,10 @@ pub(super) fn hit(
         // Whoever is shown a fallback is no hit.
         audience: Audience::Waits,
     };
-    let mut seen = question.look();
-    if seen.page.is_none() {
-        seen = question.look_again()?;
-    }
+    let seen = match question.look_for_page() {
+        Some(seen) => seen,
+        None => question.look_again()?,
+    };
     let verdict = question.decide(&seen, arrival.now);
     let served = match verdict {
         Verdict::Fresh => Served::Hit,
