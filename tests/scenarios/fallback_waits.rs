@@ -88,14 +88,20 @@ fn nothing_below_our_path_reaches_an_origin_in_any_spelling() {
     assert_eq!(proxy.get("/x/.breadbox").status, 200);
 }
 
+/// A client that was shown a shell, and whose long poll is open.
+fn waits_behind_a_shell(proxy: &Breadbox) -> Client {
+    let shell = proxy.ask(&visit("/p"));
+    let mut client = proxy.client();
+    client.send(&poll(&shell)).expect("the proxy reads");
+    eventually("the poll is open", PATIENCE, || open_polls(proxy) == 1.0);
+    client
+}
+
 #[test]
 fn a_poll_that_nobody_reads_any_more_is_closed() {
     let (origin, gate) = held(Answer::html("page"));
     let proxy = Breadbox::start(shows_at_once(&origin, &[]));
-    let shell = proxy.ask(&visit("/p"));
-    let mut client = proxy.client();
-    client.send(&poll(&shell)).expect("the proxy reads");
-    eventually("the poll is open", PATIENCE, || open_polls(&proxy) == 1.0);
+    let client = waits_behind_a_shell(&proxy);
     drop(client);
     eventually("the poll is closed", PATIENCE, || open_polls(&proxy) == 0.0);
     assert_eq!(proxy.metric("breadbox_long_polls_ended_total", &[("result", "left")]), 1.0);
@@ -239,10 +245,7 @@ fn a_hundred_visitors_of_one_page_cause_one_render() {
 fn a_stop_ends_the_polls() {
     let (origin, gate) = held(Answer::html("page"));
     let proxy = Breadbox::start(shows_at_once(&origin, &[]));
-    let shell = proxy.ask(&visit("/p"));
-    let mut client = proxy.client();
-    client.send(&poll(&shell)).expect("the proxy reads");
-    eventually("the poll is open", PATIENCE, || open_polls(&proxy) == 1.0);
+    let mut client = waits_behind_a_shell(&proxy);
     proxy.sigterm();
     assert_eq!(client.response().expect("an answer").text().trim(), "{\"state\":\"stopping\"}");
     drop(client);

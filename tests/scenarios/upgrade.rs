@@ -265,6 +265,16 @@ fn where_nothing_runs_there_is_nothing_to_take_over() {
     assert!(failed.output.contains("start without --upgrade"), "{}", failed.output);
 }
 
+/// Has the process start its successor, and ends that when it serves.
+fn is_taken_over_on_sigquit(old: Breadbox) {
+    old.signal("QUIT");
+    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(Client::connect(old.addr()).get("/p").status, 200);
+    let ended = std::process::Command::new("sh").args(["-c", &format!("kill {}", old.successor_id())]).status();
+    assert!(ended.expect("there is a shell").success(), "the successor is there");
+    eventually("the successor has ended", PATIENCE, || std::net::TcpStream::connect(old.addr()).is_err());
+}
+
 #[test]
 fn sigquit_starts_the_successor() {
     // The running process starts the program again by itself and ends when that has taken over.
@@ -272,12 +282,7 @@ fn sigquit_starts_the_successor() {
     let old = Breadbox::start(config(&origin));
     old.get("/p");
     old.may_end();
-    old.signal("QUIT");
-    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
-    assert_eq!(Client::connect(old.addr()).get("/p").status, 200);
-    let ended = std::process::Command::new("sh").args(["-c", &format!("kill {}", old.successor_id())]).status();
-    assert!(ended.expect("there is a shell").success(), "the successor is there");
-    eventually("the successor has ended", PATIENCE, || std::net::TcpStream::connect(old.addr()).is_err());
+    is_taken_over_on_sigquit(old);
 }
 
 #[test]
@@ -291,12 +296,7 @@ fn sigquit_takes_what_a_reload_cannot() {
     let refused = old.reload(elsewhere);
     assert!(refused.status == 409 && refused.text().contains("SIGQUIT"), "{}", refused.text());
     old.may_end();
-    old.signal("QUIT");
-    assert_eq!(old.wait_exit(PATIENCE).code(), Some(0));
-    assert_eq!(Client::connect(old.addr()).get("/p").status, 200);
-    let ended = std::process::Command::new("sh").args(["-c", &format!("kill {}", old.successor_id())]).status();
-    assert!(ended.expect("there is a shell").success(), "the successor is there");
-    eventually("the successor has ended", PATIENCE, || std::net::TcpStream::connect(old.addr()).is_err());
+    is_taken_over_on_sigquit(old);
 }
 
 #[test]
