@@ -131,6 +131,19 @@ pub struct Limits {
     pub max_handshakes: NonZeroUsize,
 }
 
+impl Limits {
+    /// Where the file says nothing.
+    pub const DEFAULT: Limits = Limits {
+        head_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(60),
+        max_head: 64 << 10,
+        max_headers: 100,
+        max_streams: 100,
+        handshake_timeout: Duration::from_secs(10),
+        max_handshakes: NonZeroUsize::new(1024).expect("more than none"),
+    };
+}
+
 /// The admin listener: metrics and health.
 #[derive(Clone)]
 pub struct Admin {

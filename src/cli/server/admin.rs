@@ -7,23 +7,11 @@ use crate::config::{Config, Limits};
 use crate::front::{self, Connections, Door, LiveLimits};
 use crate::metrics::Metrics;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-/// What a client of the admin listener may do.
-const LIMITS: Limits = Limits {
-    head_timeout: Duration::from_secs(10),
-    idle_timeout: Duration::from_secs(60),
-    max_head: 64 << 10,
-    max_headers: 100,
-    max_streams: 100,
-    handshake_timeout: Duration::from_secs(10),
-    max_handshakes: NonZeroUsize::MIN,
-};
 
 /// How long the process waits in the end for requests that are under way.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -59,7 +47,7 @@ impl AdminListener {
     pub(super) fn serve((socket, address): (TcpListener, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> Self {
         announce("admin", address);
         let app = Arc::new(app);
-        let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(LIMITS), lane: None });
+        let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(Limits::DEFAULT), lane: None });
         let connections = Arc::new(Connections::default());
         let (stop, stopping) = watch::channel(false);
         let open = Arc::clone(&connections);

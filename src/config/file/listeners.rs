@@ -7,7 +7,6 @@ use super::schema;
 use crate::config::{Admin, Limits, Listener};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 const LISTENER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9145);
@@ -87,12 +86,12 @@ fn claim(taken: &mut Vec<Taken>, at: &At<'_>, address: SocketAddr) {
 fn limits(at: &At<'_>) -> Limits {
     let keys = at.section(&schema::LIMITS);
     Limits {
-        head_timeout: keys.key("head_timeout").timeout(Duration::from_secs(10)),
-        idle_timeout: keys.key("idle_timeout").timeout(Duration::from_secs(60)),
-        max_head: keys.key("max_head").size(64 << 10, 1 << 10..=1 << 20),
-        max_headers: keys.key("max_headers").count(100, 1..=256),
+        head_timeout: keys.key("head_timeout").timeout(Limits::DEFAULT.head_timeout),
+        idle_timeout: keys.key("idle_timeout").timeout(Limits::DEFAULT.idle_timeout),
+        max_head: keys.key("max_head").size(Limits::DEFAULT.max_head, 1 << 10..=1 << 20),
+        max_headers: keys.key("max_headers").count(Limits::DEFAULT.max_headers, 1..=256),
         max_streams: u32::try_from(keys.key("max_streams").count(100, 1..=65_535)).unwrap_or(u32::MAX),
-        handshake_timeout: keys.key("handshake_timeout").timeout(Duration::from_secs(10)),
+        handshake_timeout: keys.key("handshake_timeout").timeout(Limits::DEFAULT.handshake_timeout),
         max_handshakes: keys.key("max_handshakes").positive(1024, 65_535),
     }
 }

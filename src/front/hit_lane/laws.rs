@@ -5,28 +5,13 @@ use super::request::{Read, read, space};
 use crate::config::Limits;
 use crate::front::head_check;
 use http::Version;
-use std::num::NonZeroUsize;
-use std::time::Duration;
-
-/// Limits to read by.
-pub(super) fn limits() -> Limits {
-    Limits {
-        head_timeout: Duration::from_secs(10),
-        idle_timeout: Duration::from_secs(60),
-        max_head: 64 << 10,
-        max_headers: 100,
-        max_streams: 100,
-        handshake_timeout: Duration::from_secs(10),
-        max_handshakes: NonZeroUsize::MIN,
-    }
-}
 
 /// Reads `bytes` as the lane does and checks the laws.
 ///
 /// # Panics
 /// When one of them does not hold.
 pub fn check(bytes: &[u8]) {
-    let limits = limits();
+    let limits = Limits::DEFAULT;
     let mut lines = space();
     let (len, target) = match read(bytes, &mut lines, &limits) {
         Read::Partial => return assert!(!has_end(bytes), "a head that has ended is not partial"),

@@ -159,7 +159,7 @@ mod tests {
     use std::time::Duration;
 
     fn limits() -> Limits {
-        Limits { max_head: 1024, max_headers: 8, ..super::super::laws::limits() }
+        Limits { max_head: 1024, max_headers: 8, ..Limits::DEFAULT }
     }
 
     fn read_as(bytes: &str) -> String {
