@@ -117,7 +117,7 @@ pub(super) fn finish_response(
         head.settle(engine, ctx.setup.route(route), response.status, &response.headers);
     }
     suggest(session, response, ctx);
-    let value = respond::cache_status_value(&ctx.outcome, ctx);
+    let value = respond::cache_status_value(&ctx.outcome, ctx.now_at_edge());
     response.append_header(HeaderName::from_static("cache-status"), value)?;
     response.insert_header(REQUEST_ID, ctx.id.header_value())?;
     respond::keep_date(session, response);

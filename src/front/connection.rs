@@ -1,13 +1,15 @@
 //! The requests of one HTTP/1 connection, one after the other: hits are answered in the hit lane, where
 //! there is one, and everything else is handed to a pingora application.
 
-use super::farewell::{self, Plain};
+use super::farewell;
 use super::guard::{Guarded, Phase};
 use super::hit_lane::{Hits, Lane, Left};
 use super::listen::{self, LAST_REQUESTS, LiveLimits};
+use super::transport::Transport;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::l4::stream::Stream as L4;
 use pingora::server::ShutdownWatch;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,8 +29,7 @@ pub(super) async fn serve_tcp<A>(
 {
     let Some(lane) = lane else {
         listen::send_at_once(&tcp);
-        let transport = Box::new(Plain::new(tcp, peer));
-        return Box::pin(serve(None, app, transport, peer, limits, stopping)).await;
+        return Box::pin(serve(None, app, plain(tcp, peer, &[]), peer, limits, stopping)).await;
     };
     let mut hits = Hits::new(lane, peer.ip(), stopping);
     let mut ahead = Vec::new();
@@ -39,9 +40,16 @@ pub(super) async fn serve_tcp<A>(
         Left::Request(_) | Left::All(_) => {}
     }
     listen::send_at_once(&tcp);
-    let mut connection = Box::new(Guarded::new(Box::new(Plain::new(tcp, peer)), Arc::clone(limits)));
+    let mut connection = Box::new(Guarded::new(plain(tcp, peer, &[]), Arc::clone(limits)));
     connection.ahead = ahead;
     Box::pin(serve_from(hits, left, app, connection, stopping)).await;
+}
+
+/// A connection without TLS, of which this was read and is to be read again.
+pub(super) fn plain(tcp: TcpStream, peer: SocketAddr, read: &[u8]) -> Stream {
+    let mut tcp = L4::from(tcp);
+    tcp.rewind(read);
+    Box::new(Transport::new(tcp, peer))
 }
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.

@@ -9,6 +9,7 @@ mod answer;
 mod deadline;
 mod laws;
 mod request;
+mod streams;
 
 use super::handler::TRACEPARENT;
 use super::listen::{self, LAST_REQUESTS, LiveLimits, Recent};
@@ -33,6 +34,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+pub(super) use streams::Streams;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -118,6 +120,7 @@ enum Turn {
 /// An answer on its way.
 struct Begun {
     hit: Hit,
+    keeps_alive: bool,
     setup: Arc<Setup>,
     len: usize,
     written: usize,
@@ -160,7 +163,7 @@ impl<'a> Hits<'a> {
                         continue;
                     }
                     Turn::Begun(begun) => {
-                        let (len, keeps_alive) = (begun.len, begun.hit.keeps_alive);
+                        let (len, keeps_alive) = (begun.len, begun.keeps_alive);
                         if !self.finish(connection, *begun, &bytes[at..at + len]).await || !keeps_alive {
                             return Left::Over;
                         }
@@ -257,25 +260,23 @@ impl<'a> Hits<'a> {
         let started = Instant::now();
         let engine = &self.lane.engine;
         let setup = engine.setup_now();
-        let arrival = Arrival {
-            scheme: self.lane.scheme,
-            peer: self.peer,
-            now: engine.time_of(started),
-            is_last: self.is_stopping(),
-        };
-        let Some(hit) = answer::hit(engine, &setup, arrival, &request, &mut self.scratch) else {
+        let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now: engine.time_of(started) };
+        let keeps_alive = request.keeps_alive && !self.is_stopping();
+        let Scratch { key, head } = &mut self.scratch;
+        let write = |hit: &Hit| answer::write_head(hit, arrival.now, keeps_alive, head);
+        let Some(hit) = answer::hit(engine, &setup, arrival, &request, key, write) else {
             return Turn::Other(Some(request.len));
         };
         let mut written = 0;
         match poll_send(cx, connection, &self.scratch.head, hit.body(), &mut written) {
             Poll::Ready(Ok(())) => {
                 let at = self.record(&setup, &hit, &request, started);
-                Turn::Answered { len: request.len, keeps_alive: hit.keeps_alive, at }
+                Turn::Answered { len: request.len, keeps_alive, at }
             }
             Poll::Ready(Err(_)) => Turn::Gone,
             Poll::Pending => {
                 let setup = Arc::clone(&setup);
-                Turn::Begun(Box::new(Begun { hit, setup, len: request.len, written, started }))
+                Turn::Begun(Box::new(Begun { hit, keeps_alive, setup, len: request.len, written, started }))
             }
         }
     }
@@ -305,13 +306,9 @@ impl<'a> Hits<'a> {
         let bytes = hit.body().len() as u64;
         setup.metrics.request(Some(hit.route), &hit.outcome, bytes, total);
         if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
-            let arrival = Arrival {
-                scheme: self.lane.scheme,
-                peer: self.peer,
-                now: self.lane.engine.time_of(started),
-                is_last: false,
-            };
-            log(setup, &arrival.incoming(request), hit, bytes, total);
+            let now = self.lane.engine.time_of(started);
+            let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now };
+            log(setup, "HTTP/1.1", &arrival.incoming(request), hit, bytes, total);
         }
         now
     }
@@ -323,12 +320,12 @@ fn ends_a_head(bytes: &[u8], before: usize) -> bool {
     memchr::memmem::find(&bytes[before.saturating_sub(END.len() - 1)..], END).is_some()
 }
 
-fn log(setup: &Setup, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, total: Duration) {
+fn log(setup: &Setup, protocol: &'static str, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, total: Duration) {
     let field = |name| incoming.headers.first(name);
     AccessEvent {
         id: &hit.id,
         client: forwarded::client(&setup.config, incoming).unwrap_or(incoming.peer),
-        protocol: "HTTP/1.1",
+        protocol,
         method: incoming.method.as_str(),
         scheme: incoming.listener_scheme.as_str(),
         host: field(&header::HOST).unwrap_or_default(),

@@ -1,8 +1,12 @@
-//! The requests of one HTTP/2 connection (RFC 9113), each handed to a pingora application.
+//! The requests of one HTTP/2 connection (RFC 9113): hits are answered in the hit lane, where there is one, and
+//! everything else is handed to a pingora application.
 //!
 //! The loop is ours rather than pingora's, so that a connection that ends is told so (GOAWAY), and one
 //! that says nothing does not stay. Pingora's bounds on what a client may do are kept.
 
+use super::gather::Push;
+use super::hit_lane::{self, Lane};
+use super::listen::LiveLimits;
 use crate::config::Limits;
 use parking_lot::Mutex;
 use pingora::apps::HttpServerApp;
@@ -11,6 +15,7 @@ use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSessio
 use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -39,19 +44,29 @@ enum Event {
 }
 
 /// Serves a connection until it ends, idles for too long, or `stopping` says so.
-pub(super) async fn serve<A>(app: &Arc<A>, stream: Stream, limits: &Limits, stopping: &ShutdownWatch)
-where
+pub(super) async fn serve<A>(
+    lane: Option<&Lane>,
+    app: &Arc<A>,
+    stream: Stream,
+    push: Push,
+    peer: SocketAddr,
+    limits: &Arc<LiveLimits>,
+    stopping: &ShutdownWatch,
+) where
     A: HttpServerApp + Send + Sync + 'static,
 {
+    let limits = limits.for_good();
     let digest = Arc::new(Digest {
         ssl_digest: None,
         timing_digest: stream.get_timing_digest(),
         proxy_digest: stream.get_proxy_digest(),
         socket_digest: stream.get_socket_digest(),
     });
-    let preface = server::handshake(stream, Some(options(limits)));
+    let preface = server::handshake(stream, Some(options(&limits)));
     let Ok(Ok(mut connection)) = tokio::time::timeout(limits.head_timeout, preface).await else { return };
     let streams = Arc::new(Streams::default());
+    let mut hits = lane.map(|lane| hit_lane::Streams::new(lane, peer.ip()));
+    push.gather();
     let mut timer = pin!(tokio::time::sleep(limits.idle_timeout));
     let mut watch = stopping.clone();
     let mut stop = pin!(watch.wait_for(|stop| *stop));
@@ -67,6 +82,7 @@ where
                         Ok(None) | Err(_) => Event::Ended,
                     });
                 }
+                push.now();
                 if !ends && stop.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Stop);
                 }
@@ -75,8 +91,17 @@ where
             .await
         };
         match event {
-            Event::Request(session) => {
-                let (app, stopping, open) = (Arc::clone(app), stopping.clone(), streams.enter());
+            Event::Request(mut session) => {
+                let open = streams.enter();
+                if let Some(answering) = hits.as_mut().and_then(|hits| hits.begin(&mut session)) {
+                    begin(async move {
+                        answering.finish(session).await;
+                        drop(open);
+                    })
+                    .await;
+                    continue;
+                }
+                let (app, stopping) = (Arc::clone(app), stopping.clone());
                 begin(async move {
                     app.process_new_http(ServerSession::new_http2(*session), &stopping).await;
                     drop(open);

@@ -5,13 +5,9 @@
 
 use crate::config::Limits;
 use arc_swap::{ArcSwap, Cache, Guard};
-use pingora::protocols::GetSocketDigest;
-use pingora::protocols::SocketDigest;
-use pingora::protocols::l4::stream::Stream;
 use rustix::net::sockopt::set_socket_reuseport;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -182,14 +178,4 @@ pub(super) fn send_at_once(stream: &TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-}
-
-/// A plain connection as pingora wants it.
-pub(super) fn transport(stream: TcpStream, peer: SocketAddr) -> Stream {
-    let mut stream = Stream::from(stream);
-    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
-    // The cell is new, so it is empty.
-    let _ = digest.peer_addr.set(Some(peer.into()));
-    stream.set_socket_digest(digest);
-    stream
 }

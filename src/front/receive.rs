@@ -2,11 +2,12 @@
 //! HTTP comes out. Who serves the requests does not know how their connection was made.
 
 use super::connection;
-use super::farewell::Plain;
+use super::gather::{Gathered, Push};
 use super::hit_lane::Lane;
 use super::http2;
 use super::listen::{self, LiveLimits};
-use super::tls::{Protocol, Tls};
+use super::tls::Tls;
+use super::transport::Transport;
 use crate::config::Limits;
 use crate::metrics::Metrics;
 use pingora::apps::HttpServerApp;
@@ -19,6 +20,14 @@ use tokio::net::TcpStream;
 
 /// How HTTP/2 begins (RFC 9113 §3.4); no request of HTTP/1 does.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection, and how it goes on.
+pub(super) enum Received {
+    /// One request after the other.
+    Http1(Stream),
+    /// Streams. Whatever is written can be held and pushed.
+    Http2(Stream, Push),
+}
 
 /// What the connections of one listener are.
 pub(crate) struct Door {
@@ -53,24 +62,23 @@ pub(crate) async fn receive<A>(
         None => Box::pin(detect(tcp, peer, &door.limits.now())).await,
     };
     match received {
-        Some((stream, Protocol::Http1)) => {
+        Some(Received::Http1(stream)) => {
             Box::pin(connection::serve(door.lane.as_ref(), app, stream, peer, &door.limits, stopping)).await;
         }
-        Some((stream, Protocol::Http2)) => {
-            Box::pin(http2::serve(app, stream, &door.limits.for_good(), stopping)).await;
+        Some(Received::Http2(stream, push)) => {
+            Box::pin(http2::serve(door.lane.as_ref(), app, stream, push, peer, &door.limits, stopping)).await;
         }
         None => {}
     }
 }
 
 /// Reads until the first bytes tell the two protocols apart, and puts them back.
-async fn detect(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Option<(Stream, Protocol)> {
-    let mut transport = Plain::new(tcp, peer);
+async fn detect(mut tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Option<Received> {
     let mut first = [0; PREFACE.len()];
     let mut read = 0;
     let reading = async {
         while read < first.len() && first[..read] == PREFACE[..read] {
-            match transport.read(&mut first[read..]).await {
+            match tcp.read(&mut first[read..]).await {
                 Ok(0) | Err(_) => return None,
                 Ok(more) => read += more,
             }
@@ -78,7 +86,9 @@ async fn detect(tcp: TcpStream, peer: SocketAddr, limits: &Limits) -> Option<(St
         Some(())
     };
     tokio::time::timeout(limits.head_timeout, reading).await.ok()??;
-    let protocol = if first == *PREFACE { Protocol::Http2 } else { Protocol::Http1 };
-    transport.rewind(&first[..read]);
-    Some((Box::new(transport), protocol))
+    if first != *PREFACE {
+        return Some(Received::Http1(connection::plain(tcp, peer, &first[..read])));
+    }
+    let (tcp, push) = Gathered::new(tcp);
+    Some(Received::Http2(Box::new(Transport::new(tcp.read_again(PREFACE), peer)), push))
 }

@@ -11,7 +11,7 @@ use crate::policy::outcome::{Outcome, Served};
 use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::request_id::REQUEST_ID;
 use crate::policy::validation::{self, Precondition};
-use crate::policy::{Fields, Page, cache_status, encoding, freshness};
+use crate::policy::{Fields, Page, Timestamp, cache_status, encoding, freshness};
 use crate::render::origin::Informational;
 use crate::render::{Engine, Head, Waiter};
 use bytes::Bytes;
@@ -225,7 +225,7 @@ pub(super) async fn error(
     if let Some(seconds) = retry_after {
         head.insert_header(header::RETRY_AFTER, seconds.to_string())?;
     }
-    head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx))?;
+    head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx.now_at_edge()))?;
     head.insert_header(REQUEST_ID, ctx.id.header_value())?;
     send(session, ctx, head, body, is_head).await
 }
@@ -242,24 +242,42 @@ fn page_of(ctx: &Ctx) -> Option<Arc<str>> {
     }
 }
 
+/// Fields that every answer has besides a page's.
+pub(super) const OWN_FIELDS: usize = 5;
+
 /// The head of a response made from stored fields.
 fn start(status: StatusCode, fields: &Fields, ctx: &Ctx, page: Option<&Page>) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(status, Some(fields.len() + 5))?;
+    let head = ResponseHeader::build(status, Some(fields.len() + OWN_FIELDS))?;
+    let age = page.map(|page| freshness::age(&page.lifetime, ctx.now_at_edge()));
+    with_fields(head, fields, age, &ctx.outcome, ctx.now_at_edge(), ctx.id.header_value())
+}
+
+/// The same with stored fields and what is ours to say.
+///
+/// # Errors
+/// Never: they are fields already.
+pub(super) fn with_fields(
+    mut head: ResponseHeader,
+    fields: &Fields,
+    age: Option<u64>,
+    outcome: &Outcome,
+    now: Timestamp,
+    id: HeaderValue,
+) -> pingora::Result<ResponseHeader> {
     for (name, value) in fields.iter() {
         head.append_header(name, value)?;
     }
-    if let Some(page) = page {
-        head.insert_header(header::AGE, freshness::age(&page.lifetime, ctx.now_at_edge()))?;
+    if let Some(age) = age {
+        head.insert_header(header::AGE, age)?;
     }
-    head.append_header(CACHE_STATUS, cache_status_value(&ctx.outcome, ctx))?;
-    head.insert_header(REQUEST_ID, ctx.id.header_value())?;
+    head.append_header(CACHE_STATUS, cache_status_value(outcome, now))?;
+    head.insert_header(REQUEST_ID, id)?;
     Ok(head)
 }
 
 /// Our member of `Cache-Status`.
-pub(super) fn cache_status_value(outcome: &Outcome, ctx: &Ctx) -> HeaderValue {
-    HeaderValue::from_str(&cache_status::member(outcome, ctx.now_at_edge()))
-        .unwrap_or_else(|_| HeaderValue::from_static("breadbox"))
+pub(super) fn cache_status_value(outcome: &Outcome, now: Timestamp) -> HeaderValue {
+    HeaderValue::from_str(&cache_status::member(outcome, now)).unwrap_or_else(|_| HeaderValue::from_static("breadbox"))
 }
 
 /// A redirect gets the client's own tracking parameters appended (DESIGN §3 "Query").

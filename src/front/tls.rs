@@ -1,17 +1,18 @@
 //! TLS on a listener (rustls): the handshake, within its time and with so many at once, and the
 //! certificates, which can be replaced while it serves.
 //!
-//! What comes out is a stream and the protocol that was agreed on (RFC 7301); who serves it does not
+//! What comes out is a connection in the protocol that was agreed on (RFC 7301); who serves it does not
 //! know the handshake.
 
 mod certificates;
-mod stream;
 
 use super::farewell;
+use super::gather::{Gathered, Push};
+use super::receive::Received;
+use super::transport::Transport;
 use crate::config::{Certificate, Listener};
 use crate::metrics::{HandshakeFailure, HandshakeKind, Metrics, TlsVersion};
 use certificates::Certificates;
-use pingora::protocols::Stream;
 use rustls::crypto::ring;
 use rustls::server::ServerSessionMemoryCache;
 use rustls::version::{TLS12, TLS13};
@@ -20,11 +21,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use stream::TlsStream;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// ALPN of HTTP/2 (RFC 9113 §3.1).
 const H2: &[u8] = b"h2";
@@ -35,15 +36,6 @@ const SESSIONS: usize = 1024;
 /// For a browser that was pointed at the wrong scheme.
 const TO_PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 39\r\n\
     Connection: close\r\n\r\nThis port speaks HTTPS; use https://.\r\n";
-
-/// How a connection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// One request after the other.
-    Http1,
-    /// Streams.
-    Http2,
-}
 
 /// The TLS side of one listener.
 pub(crate) struct Tls {
@@ -88,20 +80,16 @@ impl Tls {
     }
 
     /// Shakes hands, or counts why not.
-    pub(super) async fn accept(
-        &self,
-        tcp: TcpStream,
-        peer: SocketAddr,
-        metrics: &Metrics,
-    ) -> Option<(Stream, Protocol)> {
+    pub(super) async fn accept(&self, tcp: TcpStream, peer: SocketAddr, metrics: &Metrics) -> Option<Received> {
         let mut has_turn = false;
         let accepted = tokio::time::timeout(self.timeout, self.shake_hands(tcp, &mut has_turn)).await;
         let reason = match accepted {
-            Ok(Ok(stream)) => {
+            Ok(Ok((stream, push))) => {
                 let (_, session) = stream.get_ref();
                 metrics.handshake(version(session.protocol_version()), kind(session.handshake_kind()));
-                let protocol = if session.alpn_protocol() == Some(H2) { Protocol::Http2 } else { Protocol::Http1 };
-                return Some((Box::new(TlsStream::new(stream, peer)), protocol));
+                let is_http2 = session.alpn_protocol() == Some(H2);
+                let transport = Box::new(Transport::new(stream, peer));
+                return Some(if is_http2 { Received::Http2(transport, push) } else { Received::Http1(transport) });
             }
             Ok(Err(reason)) => reason,
             Err(_) if has_turn => HandshakeFailure::Timeout,
@@ -116,7 +104,7 @@ impl Tls {
         &self,
         mut tcp: TcpStream,
         has_turn: &mut bool,
-    ) -> Result<tokio_rustls::server::TlsStream<TcpStream>, HandshakeFailure> {
+    ) -> Result<(TlsStream<Gathered>, Push), HandshakeFailure> {
         let _turn = self.handshakes.acquire().await.map_err(|_| HandshakeFailure::Other)?;
         *has_turn = true;
         let mut first = [0];
@@ -131,7 +119,9 @@ impl Tls {
             }
             Ok(_) => {}
         }
-        self.acceptor.accept(tcp).await.map_err(|error| reason(&error))
+        let (tcp, push) = Gathered::new(tcp);
+        let stream = self.acceptor.accept(tcp).await.map_err(|error| reason(&error))?;
+        Ok((stream, push))
     }
 }
 

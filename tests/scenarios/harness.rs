@@ -19,7 +19,7 @@ pub(crate) use client::{Ask, Client, Response};
 pub(crate) use config::Config;
 pub(crate) use exchange::Exchange;
 pub(crate) use gate::Gate;
-pub(crate) use http2::{Http2, get};
+pub(crate) use http2::{Answered, Http2, get};
 pub(crate) use origin::{Origin, Seen};
 pub(crate) use process::{Breadbox, Run};
 pub(crate) use tls::{Identity, Trust};

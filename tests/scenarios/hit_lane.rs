@@ -1,6 +1,7 @@
 //! The hit lane answers what the other path answers, byte for byte, and gives every connection back in order.
 
-use super::harness::{Answer, Ask, Breadbox, Config, Origin, Response};
+use super::harness::{Answer, Answered, Ask, Breadbox, Config, Http2, Origin, PATIENCE, Response, eventually, get};
+use http::Request;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -104,14 +105,38 @@ fn bytes_of(response: &Response) -> String {
     text + &String::from_utf8_lossy(&response.body).replace(id, "*")
 }
 
-fn generated(random: &mut StdRng) -> Ask {
-    let method = if random.random_ratio(1, 6) { "HEAD" } else { "GET" };
-    let mut ask = Ask::new(method, TARGETS[random.random_range(0..TARGETS.len())]);
-    for _ in 0..random.random_range(0..4) {
-        let (name, value) = FIELDS[random.random_range(0..FIELDS.len())];
-        ask = ask.header(name, value);
+/// A request that was made up.
+#[derive(Debug)]
+struct Made {
+    method: &'static str,
+    host: &'static str,
+    target: &'static str,
+    fields: Vec<(&'static str, &'static str)>,
+}
+
+impl Made {
+    fn up(random: &mut StdRng) -> Self {
+        Made {
+            method: if random.random_ratio(1, 6) { "HEAD" } else { "GET" },
+            target: TARGETS[random.random_range(0..TARGETS.len())],
+            fields: (0..random.random_range(0..4)).map(|_| FIELDS[random.random_range(0..FIELDS.len())]).collect(),
+            host: ["shop.test", "SHOP.test", "shop.test:80"][random.random_range(0..3)],
+        }
     }
-    ask.header("Host", ["shop.test", "SHOP.test", "shop.test:80"][random.random_range(0..3)])
+
+    fn http1(&self) -> Ask {
+        let ask = Ask::new(self.method, self.target);
+        let ask = self.fields.iter().fold(ask, |ask, (name, value)| ask.header(name, value));
+        ask.header("Host", self.host)
+    }
+
+    fn http2(&self, more: &[(&str, &str)]) -> Request<()> {
+        let uri = format!("http://{}{}", self.host, self.target);
+        // RFC 9113 §8.2.2: there is none in HTTP/2.
+        let fields = self.fields.iter().chain(more).filter(|(name, _)| *name != "Connection");
+        let request = Request::builder().method(self.method).uri(uri);
+        fields.fold(request, |request, (name, value)| request.header(*name, *value)).body(()).expect("a request")
+    }
 }
 
 #[test]
@@ -123,7 +148,7 @@ fn both_ways_answer_with_the_same_bytes() {
     let mut random = StdRng::seed_from_u64(1);
     let mut hits = 0;
     for turn in 0..3000 {
-        let ask = generated(&mut random);
+        let ask = Made::up(&mut random).http1();
         let around = ask.clone().header(OTHER_WAY.0, OTHER_WAY.1);
         if turn < 1000 {
             // What is not stored yet is now, as far as it may be.
@@ -143,6 +168,97 @@ fn both_ways_answer_with_the_same_bytes() {
         }
     }
     assert!(hits > 1000, "the lane was hardly tried: {hits} hits");
+}
+
+/// All of an answer over HTTP/2 but what time changes.
+fn text_of(answer: &Answered) -> String {
+    let mut text = format!("{}\r\n", answer.status());
+    for (name, value) in answer.head.headers() {
+        let value = value.to_str().expect("a text");
+        let value = match name.as_str() {
+            "age" | "date" | "x-request-id" => "*",
+            "cache-status" => value.split("; ttl=").next().unwrap_or_default(),
+            _ => value,
+        };
+        text += &format!("{name}: {value}\r\n");
+    }
+    // Our own error pages name their request.
+    text + &answer.text().replace(answer.header("x-request-id").unwrap_or("-"), "*")
+}
+
+#[test]
+fn over_http2_both_ways_answer_alike() {
+    // The same requests as streams of two connections: the fields, their order and the bytes are the same.
+    let origin = origin();
+    let proxy = Breadbox::start(config(&origin).listener("h2c: true"));
+    let (mut lane, mut other) = (Http2::plain(proxy.addr()), Http2::plain(proxy.addr()));
+    let mut random = StdRng::seed_from_u64(2);
+    let mut hits = 0;
+    for turn in 0..2000 {
+        let made = Made::up(&mut random);
+        let ask = |client: &mut Http2, more| client.ask(made.http2(more), &[]).expect("an answer");
+        if turn < 600 {
+            ask(&mut other, &[OTHER_WAY]);
+        }
+        let is_hit = |answer: &Answered| answer.header("cache-status").is_some_and(|status| status.contains("; hit"));
+        let mut both = (ask(&mut lane, &[]), ask(&mut other, &[OTHER_WAY]));
+        if is_hit(&both.0) != is_hit(&both.1) {
+            // A refresh that an earlier request had started ended between the two.
+            both = (ask(&mut lane, &[]), ask(&mut other, &[OTHER_WAY]));
+        }
+        assert_eq!(is_hit(&both.0), is_hit(&both.1), "{made:?}");
+        if is_hit(&both.0) {
+            let both = (text_of(&both.0), text_of(&both.1));
+            if !both.0.contains("multipart/") {
+                assert_eq!(both.0, both.1, "{made:?}");
+            }
+            hits += 1;
+        }
+    }
+    assert!(hits > 700, "the lane was hardly tried: {hits} hits");
+}
+
+#[test]
+fn over_http2_a_hit_larger_than_its_windows_arrives_whole_beside_others() {
+    // The client lets 64 KiB come at a time; the other streams of the connection are answered meanwhile.
+    let origin = Origin::start();
+    let body = "0123456789".repeat(200_000);
+    let served = body.clone();
+    origin.on("/large", move |x| x.answer(&Answer::html(served.clone())));
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]).listener("h2c: true"));
+    let mut client = Http2::plain(proxy.addr());
+    for path in ["/large", "/small"] {
+        client.get(&format!("http://a.test{path}"));
+    }
+    let large: Vec<_> = (0..3).map(|_| client.send(get("http://a.test/large"))).collect();
+    assert!(client.get("http://a.test/small").header("cache-status").is_some_and(|status| status.contains("; hit")));
+    for sent in large {
+        let answer = client.answer(sent).expect("an answer");
+        assert!(answer.header("cache-status").is_some_and(|status| status.contains("; hit")));
+        assert!(answer.text() == body);
+    }
+    let lines = [("route", "/{*rest}"), ("outcome", "hit")];
+    eventually("all are counted", PATIENCE, || proxy.metric("breadbox_requests_total", &lines) == 4.0);
+}
+
+#[test]
+fn over_http2_the_pieces_of_a_cookie_are_one_field_for_the_lane_too() {
+    // RFC 9113 §8.2.3: a browser splits it. A bypass cookie in any piece counts, others do not cost the hit.
+    let origin = origin();
+    let proxy = Breadbox::start(config(&origin).listener("h2c: true"));
+    let mut client = Http2::plain(proxy.addr());
+    let mut ask = |pieces: &[&str]| {
+        let request = Request::get("http://a.test/pages/dated");
+        let request = pieces.iter().fold(request, |request, piece| request.header("cookie", *piece));
+        client.ask(request.body(()).expect("a request"), &[]).expect("an answer")
+    };
+    ask(&[]);
+    let status = |answer: &Answered| answer.header("cache-status").unwrap_or_default().to_owned();
+    assert!(status(&ask(&["_ga=1", "other=2"])).contains("; hit"));
+    assert!(status(&ask(&["_ga=1", "session=2"])).contains("detail=cookie"));
+    // Keyed on: another page.
+    assert!(status(&ask(&["_ga=1", "currency=usd"])).contains("fwd=uri-miss"));
+    assert!(status(&ask(&["currency=usd", "_ga=1"])).contains("; hit"));
 }
 
 #[test]

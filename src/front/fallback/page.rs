@@ -65,7 +65,10 @@ pub(in crate::front) async fn send(
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     // Whether the render was its own or another's: what it got is this page.
     ctx.outcome.collapsed = false;
-    head.append_header(HeaderName::from_static("cache-status"), respond::cache_status_value(&ctx.outcome, ctx))?;
+    head.append_header(
+        HeaderName::from_static("cache-status"),
+        respond::cache_status_value(&ctx.outcome, ctx.now_at_edge()),
+    )?;
     head.insert_header(REQUEST_ID, ctx.id.header_value())?;
     respond::send(session, ctx, head, body, false).await
 }

@@ -1,6 +1,6 @@
 //! Decides whether a request is a hit, by the policy that decides for every other request, and writes the
-//! head of its answer. All of a hit that is not I/O is here; once a connection and its page are warm it
-//! allocates nothing, and nothing that it writes is shared with another thread but where threads meet
+//! head of its answer over HTTP/1. All of a hit that is not I/O is here; once a connection and its page are warm
+//! it allocates nothing, and nothing that it writes is shared with another thread but where threads meet
 //! anyway.
 
 use super::request::Plain;
@@ -18,6 +18,7 @@ use crate::policy::{Fields, Page, RequestId, Timestamp, cache_status, date, draf
 use crate::render::{Engine, Setup};
 use crate::store::Loan;
 use crate::telemetry::ids;
+use bytes::Bytes;
 use http::{HeaderName, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use std::cell::RefCell;
@@ -37,7 +38,6 @@ pub(super) struct Hit {
     pub(super) status: StatusCode,
     /// Whether the body follows the head.
     has_body: bool,
-    pub(super) keeps_alive: bool,
     /// What the request is called.
     pub(super) id: RequestId,
 }
@@ -48,7 +48,17 @@ impl Hit {
         if !self.has_body {
             return &[];
         }
-        self.page.representations.get(self.coding).and_then(|one| one.body.as_deref()).unwrap_or_default()
+        self.representation().and_then(|one| one.body.as_deref()).unwrap_or_default()
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_body(&self) -> Option<Bytes> {
+        self.representation().and_then(|one| one.body.clone())
+    }
+
+    /// What is sent, or would be.
+    pub(super) fn representation(&self) -> Option<&Representation> {
+        self.page.representations.get(self.coding)
     }
 }
 
@@ -58,8 +68,6 @@ pub(super) struct Arrival {
     pub(super) scheme: Scheme,
     pub(super) peer: IpAddr,
     pub(super) now: Timestamp,
-    /// The process is to end: the answer closes the connection.
-    pub(super) is_last: bool,
 }
 
 impl Arrival {
@@ -80,7 +88,7 @@ const HEAD_ROOM: usize = 1024;
 
 /// What a connection needs to find hits, kept from request to request.
 pub(super) struct Scratch {
-    key: KeyBuffer,
+    pub(super) key: KeyBuffer,
     /// The head of the answer.
     pub(super) head: Vec<u8>,
 }
@@ -91,13 +99,15 @@ impl Default for Scratch {
     }
 }
 
-/// Answers a request where it is a hit: the head is in `scratch`, and a refresh that is due was started.
+/// Answers a request where it is a hit: a refresh that is due was started. `write` writes the head, unless the
+/// answer is none that the lane gives.
 pub(super) fn hit(
     engine: &Arc<Engine>,
     setup: &Arc<Setup>,
     arrival: Arrival,
     request: &Plain<'_>,
-    scratch: &mut Scratch,
+    key: &mut KeyBuffer,
+    write: impl FnOnce(&Hit) -> Option<()>,
 ) -> Option<Hit> {
     // Whoever was shown a fallback is counted when the page comes, and his cookie taken out: not a plain hit.
     let waits = |field: &[u8]| memchr::memmem::find(field, cookie::NAME.as_bytes()).is_some();
@@ -106,7 +116,7 @@ pub(super) fn hit(
         return None;
     }
     let incoming = arrival.incoming(request);
-    let Judged::Lookup(sought) = judge(&setup.config, &setup.routes, &incoming, &mut scratch.key) else { return None };
+    let Judged::Lookup(sought) = judge(&setup.config, &setup.routes, &incoming, key) else { return None };
     if sent_cookie && draft::is_draft(setup.config.admin.token.as_deref(), request.fields, arrival.now) {
         return None;
     }
@@ -131,7 +141,9 @@ pub(super) fn hit(
         Verdict::Stale(_) => Served::StaleHit,
         _ => return None,
     };
-    let hit = answer(seen.page.as_ref()?, served, &sought, arrival, request, &mut scratch.head)?;
+    let hit = answer(seen.page.as_ref()?, served, &sought, arrival, request)?;
+    write(&hit)?;
+    hit.page.note_use(hit.representation()?);
     engine.store.count_use(sought.key(), Some(&hit.page));
     if let Verdict::Stale(refresh) = verdict
         && question.refreshes(refresh)
@@ -160,15 +172,8 @@ fn start_refresh(
     });
 }
 
-/// Writes the head; nothing where the answer is none that the lane gives.
-fn answer(
-    page: &Loan,
-    served: Served,
-    sought: &Sought<'_, '_>,
-    arrival: Arrival,
-    request: &Plain<'_>,
-    head: &mut Vec<u8>,
-) -> Option<Hit> {
+/// What the answer is; nothing where it is none that the lane gives.
+fn answer(page: &Loan, served: Served, sought: &Sought<'_, '_>, arrival: Arrival, request: &Plain<'_>) -> Option<Hit> {
     let fields = request.fields;
     if fields.has(&RANGE) || (page.status.is_redirection() && sought.has_tracking()) {
         return None;
@@ -182,40 +187,41 @@ fn answer(
         Precondition::NotModified => StatusCode::NOT_MODIFIED,
         Precondition::Failed => return None,
     };
+    Some(Hit {
+        page: page.clone(),
+        coding: one.coding,
+        route: sought.route,
+        outcome: Outcome::of_hit(served, &page.lifetime, arrival.now),
+        status,
+        has_body: status != StatusCode::NOT_MODIFIED && *request.method != Method::HEAD,
+        id: RequestId::sent(fields).unwrap_or_else(ids::fresh),
+    })
+}
+
+/// Writes the head of a hit over HTTP/1; nothing where it cannot be made of pieces.
+pub(super) fn write_head(hit: &Hit, now: Timestamp, keeps_alive: bool, head: &mut Vec<u8>) -> Option<()> {
+    let (page, one) = (&hit.page, hit.representation()?);
     let wire = page.representations.wire_head(one, || wire_head(page, one))?;
-    let id = RequestId::sent(fields).unwrap_or_else(ids::fresh);
-    let outcome = Outcome::of_hit(served, &page.lifetime, arrival.now);
-    let keeps_alive = request.keeps_alive && !arrival.is_last;
-    let is_whole = status != StatusCode::NOT_MODIFIED;
-    page.note_use(one);
+    let is_whole = hit.status != StatusCode::NOT_MODIFIED;
     head.clear();
     head.extend_from_slice(if is_whole { &wire.whole } else { &wire.not_modified });
-    let age = freshness::age(&page.lifetime, arrival.now);
+    let age = freshness::age(&page.lifetime, now);
     head.extend_from_slice(b"Age: ");
     head.extend_from_slice(itoa::Buffer::new().format(age).as_bytes());
     head.extend_from_slice(b"\r\ncache-status: ");
-    cache_status::write_member(&outcome, arrival.now, head);
+    cache_status::write_member(&hit.outcome, now, head);
     head.extend_from_slice(b"\r\nx-request-id: ");
-    head.extend_from_slice(id.as_bytes());
+    head.extend_from_slice(hit.id.as_bytes());
     head.extend_from_slice(b"\r\n");
     if is_whole {
         head.extend_from_slice(&wire.length);
     }
     if !wire.is_dated {
-        write_date(arrival.now, head);
+        write_date(now, head);
     }
     let connection: &[u8] = if keeps_alive { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" };
     head.extend_from_slice(connection);
-    Some(Hit {
-        page: page.clone(),
-        coding: one.coding,
-        route: sought.route,
-        outcome,
-        status,
-        has_body: is_whole && *request.method != Method::HEAD,
-        keeps_alive,
-        id,
-    })
+    Some(())
 }
 
 /// The head of every whole answer with this representation; none where a request's own part would not stand

@@ -27,8 +27,8 @@ static EXPECT: Known = Known::new("expect");
 static TE: Known = Known::new("te");
 static TRAILER: Known = Known::new("trailer");
 
-static GET: Method = Method::GET;
-static HEAD: Method = Method::HEAD;
+pub(super) static GET: Method = Method::GET;
+pub(super) static HEAD: Method = Method::HEAD;
 
 /// What the bytes of a client begin with.
 #[derive(Debug)]
@@ -111,14 +111,13 @@ struct Head<'a> {
 
 impl<'a> Head<'a> {
     fn plain(&self, len: usize) -> Option<Plain<'a>> {
-        let not_plain = [&CONTENT_LENGTH, &TRANSFER_ENCODING, &UPGRADE, &EXPECT, &TE, &TRAILER];
         let method = match self.method? {
             "GET" => &GET,
             "HEAD" => &HEAD,
             _ => return None,
         };
         let target = self.target.filter(|target| target.starts_with('/'))?;
-        if self.version != Some(1) || not_plain.iter().any(|name| self.fields.has(*name)) {
+        if self.version != Some(1) || !is_plain(self.fields) {
             return None;
         }
         let keeps_alive = keeps_alive(self.fields)?;
@@ -138,6 +137,12 @@ impl<'a> Head<'a> {
         let is_number = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
         std::str::from_utf8(length).ok().filter(|_| is_number)?.parse().ok()
     }
+}
+
+/// Whether nothing in these fields asks for more than a page.
+pub(super) fn is_plain(fields: RequestFields<'_>) -> bool {
+    let not_plain = [&CONTENT_LENGTH, &TRANSFER_ENCODING, &UPGRADE, &EXPECT, &TE, &TRAILER];
+    !not_plain.iter().any(|name| fields.has(*name))
 }
 
 /// What `Connection` says, where it says no more than that.
