@@ -159,6 +159,7 @@ mod tests {
             client.set_nonblocking(false).expect("a socket");
             if was_soon {
                 assert_eq!(early.expect_err("it is held").kind(), ErrorKind::WouldBlock);
+                client.set_read_timeout(Some(SOON)).expect("a socket");
                 assert_eq!(client.read(&mut arrived).expect("both have arrived"), 8);
                 return;
             }

@@ -247,11 +247,18 @@ fn over_http2_the_pieces_of_a_cookie_are_one_field_for_the_lane_too() {
     let origin = origin();
     let proxy = Breadbox::start(config(&origin).listener("h2c: true"));
     let mut client = Http2::plain(proxy.addr());
-    let mut ask = |pieces: &[&str]| {
-        let request = Request::get("http://a.test/pages/dated");
+    let mut ask_for = |path: &str, pieces: &[&str]| {
+        let request = Request::get(format!("http://a.test{path}"));
         let request = pieces.iter().fold(request, |request, piece| request.header("cookie", *piece));
         client.ask(request.body(()).expect("a request"), &[]).expect("an answer")
     };
+    // What a stale hit sends to the origin: pieces there would be two fields.
+    for _ in 0..2 {
+        ask_for("/shared/stale", &["a=1", "b=2"]);
+    }
+    origin.wait_for_requests("/shared/stale", 2);
+    assert!(origin.requests("/shared/stale").iter().all(|request| request.all("cookie") == ["a=1; b=2"]));
+    let mut ask = |pieces: &[&str]| ask_for("/pages/dated", pieces);
     ask(&[]);
     let status = |answer: &Answered| answer.header("cache-status").unwrap_or_default().to_owned();
     assert!(status(&ask(&["_ga=1", "other=2"])).contains("; hit"));
