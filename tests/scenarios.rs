@@ -25,6 +25,7 @@ mod scenarios {
     mod failures;
     mod fallback;
     mod fallback_waits;
+    mod greeting;
     mod harness_itself;
     mod hit_lane;
     mod hosts;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Limits, RouteId};
-use crate::front::{Door, LiveLimits, accept, bind, receive};
+use crate::front::{Door, LiveLimits, Waiting, accept, bind, receive};
 use crate::metrics::{Metrics, Phase, RenderResult};
 use crate::policy::testing;
 use crate::render::{Notices, Setup};
@@ -40,9 +40,9 @@ fn run(token: Option<&str>) -> Running {
     });
     let door = Arc::new(Door { tls: None, h2c: false, limits, lane: None });
     let counts = metrics.clone();
-    tokio::spawn(accept(socket, stopped.clone(), move |tcp, peer| {
+    tokio::spawn(accept(Waiting::at(socket).unwrap(), stopped.clone(), move |accepted| {
         let (app, door, counts, stopped) = (app.clone(), door.clone(), counts.clone(), stopped.clone());
-        tokio::spawn(async move { receive(&door, &app, tcp, peer, &counts, &stopped).await });
+        tokio::spawn(async move { receive(&door, &app, accepted.into(), &counts, &stopped).await });
     }));
     Running { address, metrics, _stop: stop }
 }

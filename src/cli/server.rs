@@ -265,8 +265,8 @@ async fn finish(connections: &Connections, timeout: Duration, signals: &mut Sign
 }
 
 fn bind(address: SocketAddr, closing: &[std::net::TcpListener]) -> Result<std::net::TcpListener, ServerError> {
-    let bound = front::bind(address, closing).and_then(|(socket, _)| socket.into_std());
-    bound.map_err(|error| ServerError::Bind { address, error })
+    let bound = front::bind(address, closing);
+    bound.map(|(socket, _)| socket).map_err(|error| ServerError::Bind { address, error })
 }
 
 /// Yesterday's favourites make room for today's.

@@ -3,7 +3,7 @@
 
 use super::farewell;
 use super::guard::{Guarded, Phase};
-use super::hit_lane::{Hits, Lane, Left};
+use super::hit_lane::{Greeting, Hits, Lane, Left};
 use super::listen::{self, LAST_REQUESTS, LiveLimits};
 use super::transport::Transport;
 use pingora::apps::HttpServerApp;
@@ -16,12 +16,14 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// Serves a connection over TCP, as [`serve`] does; pingora hears of it when there is something else than hits.
+/// Serves a connection over TCP that began so, as [`serve`] does; pingora hears of it when there is something else
+/// than hits.
 pub(super) async fn serve_tcp<A>(
     lane: Option<&Lane>,
     app: &Arc<A>,
     mut tcp: TcpStream,
     peer: SocketAddr,
+    greeting: Option<Greeting>,
     limits: &Arc<LiveLimits>,
     stopping: &ShutdownWatch,
 ) where
@@ -31,11 +33,11 @@ pub(super) async fn serve_tcp<A>(
         listen::send_at_once(&tcp);
         return Box::pin(serve(None, app, plain(tcp, peer, &[]), peer, limits, stopping)).await;
     };
-    let mut hits = Hits::new(lane, peer.ip(), stopping);
-    let mut ahead = Vec::new();
+    let greeting = greeting.unwrap_or_else(Greeting::nothing);
+    let (mut hits, mut ahead) = Hits::go_on(lane, peer.ip(), stopping, greeting);
     let left = hits.answer(&mut tcp, &mut ahead).await;
     match left {
-        Left::Ended => return,
+        Left::Ended => return hits.leave(ahead),
         Left::Over => return Box::pin(farewell::end(&mut tcp)).await,
         Left::Request(_) | Left::All(_) => {}
     }

@@ -7,36 +7,33 @@
 
 mod answer;
 mod deadline;
+mod greeting;
 mod laws;
 mod request;
 mod streams;
+mod turn;
 
-use super::handler::TRACEPARENT;
 use super::listen::{self, LAST_REQUESTS, LiveLimits, Recent};
 use super::wake::Rarely;
 use crate::config::Scheme;
-use crate::policy::admission::Incoming;
-use crate::policy::forwarded;
-use crate::render::{Engine, Setup};
-use crate::telemetry::AccessEvent;
-use crate::telemetry::access::{self, Times};
-use answer::{Arrival, Hit, Scratch};
+use crate::render::Engine;
+use answer::Scratch;
 use deadline::Deadline;
-use http::header;
+pub(super) use greeting::{Greeting, greet};
 pub use laws::check as check_reading;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
-use request::{Plain, Read};
+use request::Read;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 pub(super) use streams::Streams;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
+use turn::{Begun, Client, Turn, poll_send};
 
 /// Room for what a client sends at once; a longer head makes it grow as far as `max_head`.
 const ROOM: usize = 4096;
@@ -91,48 +88,42 @@ pub(super) enum Left {
 
 /// The requests of one connection.
 pub(super) struct Hits<'a> {
-    lane: &'a Lane,
+    client: Client<'a>,
     limits: Recent,
-    peer: IpAddr,
-    stopping: &'a ShutdownWatch,
     scratch: Scratch,
     deadline: Deadline,
     answered: u64,
-}
-
-/// What became of the first request that was read.
-enum Turn {
-    /// It was answered by then, and had this many bytes.
-    Answered {
-        len: usize,
-        keeps_alive: bool,
-        at: Instant,
-    },
-    /// It is a hit that the client has not taken all of.
-    Begun(Box<Begun>),
-    /// It is not all there.
-    Partial,
-    Other(Option<usize>),
-    /// The client has gone.
-    Gone,
-}
-
-/// An answer on its way.
-struct Begun {
-    hit: Hit,
-    keeps_alive: bool,
-    setup: Arc<Setup>,
-    len: usize,
-    written: usize,
-    started: Instant,
+    /// What became of the first request, if it was read before.
+    first: Option<Turn>,
 }
 
 impl<'a> Hits<'a> {
     /// Of a connection from `peer`; its first request has `head_timeout` from now.
     pub(super) fn new(lane: &'a Lane, peer: IpAddr, stopping: &'a ShutdownWatch) -> Self {
+        Hits::with(lane, peer, stopping, Scratch::default(), None)
+    }
+
+    /// The same where the connection has begun, with what is not answered of that.
+    pub(super) fn go_on(
+        lane: &'a Lane,
+        peer: IpAddr,
+        stopping: &'a ShutdownWatch,
+        greeting: Greeting,
+    ) -> (Self, Vec<u8>) {
+        let Greeting { scratch, bytes, turn } = greeting;
+        (Hits::with(lane, peer, stopping, scratch, turn), bytes)
+    }
+
+    fn with(lane: &'a Lane, peer: IpAddr, stopping: &'a ShutdownWatch, scratch: Scratch, first: Option<Turn>) -> Self {
         let mut limits = lane.limits.recent();
         let deadline = Deadline::new(limits.now().head_timeout);
-        Hits { lane, limits, peer, stopping, scratch: Scratch::default(), deadline, answered: 0 }
+        let client = Client { lane, peer, stopping };
+        Hits { client, limits, scratch, deadline, answered: 0, first }
+    }
+
+    /// Leaves to the next connection what it can use.
+    pub(super) fn leave(self, bytes: Vec<u8>) {
+        greeting::keep(self.scratch, bytes);
     }
 
     /// Answers hits until there is something else to do. `bytes` is what was read of the client and not yet
@@ -145,17 +136,21 @@ impl<'a> Hits<'a> {
         // A head that is not all there is read again only when twice as much of it has come.
         let mut enough = 1;
         self.expect_request(bytes.is_empty(), Instant::now());
-        let stopped = pin!(stopped(self.stopping.clone()));
+        let stopped = pin!(stopped(self.client.stopping.clone()));
         let mut stopped = Rarely::new(stopped);
         // That a head has begun whose deadline is not set yet: most are all there when it would be.
         let mut is_untimed = false;
         loop {
             if bytes.len() - at >= enough {
-                match poll_fn(|cx| Poll::Ready(self.turn(cx, connection, &bytes[at..]))).await {
+                match self.next(connection, &bytes[at..]).await {
                     Turn::Answered { len, keeps_alive, at: now } => {
                         at += len;
                         if !keeps_alive {
-                            return if at == bytes.len() && !self.is_stopping() { Left::Ended } else { Left::Over };
+                            return if at == bytes.len() && !self.client.is_stopping() {
+                                Left::Ended
+                            } else {
+                                Left::Over
+                            };
                         }
                         (enough, is_untimed) = (1, false);
                         self.note_answer(connection);
@@ -225,9 +220,13 @@ impl<'a> Hits<'a> {
         }
     }
 
-    /// Whether the listener takes no more connections, and wants to be rid of those that it has.
-    fn is_stopping(&self) -> bool {
-        wants_an_end(self.stopping)
+    /// What becomes of the first request in `bytes`.
+    async fn next(&mut self, connection: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Turn {
+        if let Some(turn) = self.first.take() {
+            return turn;
+        }
+        let (limits, scratch) = (self.limits.now(), &mut self.scratch);
+        poll_fn(|cx| Poll::Ready(self.client.turn(cx, connection, bytes, limits, scratch))).await
     }
 
     /// Reads more, unless the connection has ended or is to.
@@ -249,38 +248,6 @@ impl<'a> Hits<'a> {
         self.deadline.poll(cx).map(|()| Err(Left::Over))
     }
 
-    /// Answers the first request in `bytes` if it is a hit, as far as the client takes it at once.
-    fn turn(&mut self, cx: &mut Context<'_>, connection: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Turn {
-        let mut space = request::space();
-        let request = match request::read(bytes, &mut space, self.limits.now()) {
-            Read::Partial => return Turn::Partial,
-            Read::Other(len) => return Turn::Other(len),
-            Read::Plain(request) => request,
-        };
-        let started = Instant::now();
-        let engine = &self.lane.engine;
-        let setup = engine.setup_now();
-        let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now: engine.time_of(started) };
-        let keeps_alive = request.keeps_alive && !self.is_stopping();
-        let Scratch { key, head } = &mut self.scratch;
-        let write = |hit: &Hit| answer::write_head(hit, arrival.now, keeps_alive, head);
-        let Some(hit) = answer::hit(engine, &setup, arrival, &request, key, write) else {
-            return Turn::Other(Some(request.len));
-        };
-        let mut written = 0;
-        match poll_send(cx, connection, &self.scratch.head, hit.body(), &mut written) {
-            Poll::Ready(Ok(())) => {
-                let at = self.record(&setup, &hit, &request, started);
-                Turn::Answered { len: request.len, keeps_alive, at }
-            }
-            Poll::Ready(Err(_)) => Turn::Gone,
-            Poll::Pending => {
-                let setup = Arc::clone(&setup);
-                Turn::Begun(Box::new(Begun { hit, keeps_alive, setup, len: request.len, written, started }))
-            }
-        }
-    }
-
     /// Sends the rest of an answer; `false` where the client does not take it.
     async fn finish<S>(&mut self, connection: &mut S, mut begun: Begun, request: &[u8]) -> bool
     where
@@ -294,23 +261,9 @@ impl<'a> Hits<'a> {
         let sent = tokio::time::timeout(time, sending).await;
         let mut space = request::space();
         if let Read::Plain(request) = request::read(request, &mut space, self.limits.now()) {
-            self.record(&begun.setup, &begun.hit, &request, begun.started);
+            self.client.record(&begun.setup, &begun.hit, &request, begun.started);
         }
         matches!(sent, Ok(Ok(())))
-    }
-
-    /// Counts an answer that has ended now, and says when that is.
-    fn record(&self, setup: &Setup, hit: &Hit, request: &Plain<'_>, started: Instant) -> Instant {
-        let now = Instant::now();
-        let total = now.saturating_duration_since(started);
-        let bytes = hit.body().len() as u64;
-        setup.metrics.request(Some(hit.route), &hit.outcome, bytes, total);
-        if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
-            let now = self.lane.engine.time_of(started);
-            let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now };
-            log(setup, "HTTP/1.1", &arrival.incoming(request), hit, bytes, total);
-        }
-        now
     }
 }
 
@@ -318,49 +271,6 @@ impl<'a> Hits<'a> {
 fn ends_a_head(bytes: &[u8], before: usize) -> bool {
     const END: &[u8] = b"\r\n\r\n";
     memchr::memmem::find(&bytes[before.saturating_sub(END.len() - 1)..], END).is_some()
-}
-
-fn log(setup: &Setup, protocol: &'static str, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, total: Duration) {
-    let field = |name| incoming.headers.first(name);
-    AccessEvent {
-        id: &hit.id,
-        client: forwarded::client(&setup.config, incoming).unwrap_or(incoming.peer),
-        protocol,
-        method: incoming.method.as_str(),
-        scheme: incoming.listener_scheme.as_str(),
-        host: field(&header::HOST).unwrap_or_default(),
-        target: incoming.target,
-        agent: field(&header::USER_AGENT).unwrap_or_default(),
-        traceparent: field(&TRACEPARENT),
-        route: &setup.route(hit.route).name,
-        status: hit.status.as_u16(),
-        outcome: &hit.outcome,
-        received: 0,
-        bytes,
-        times: Times { total, first_byte: Some(total), origin: None },
-    }
-    .emit(&setup.config.log);
-}
-
-/// Sends head and body in one piece where the system takes it; `written` is how much it has taken.
-fn poll_send(
-    cx: &mut Context<'_>,
-    connection: &mut (impl AsyncWrite + Unpin),
-    head: &[u8],
-    body: &[u8],
-    written: &mut usize,
-) -> Poll<io::Result<()>> {
-    let mut stream = Pin::new(connection);
-    while *written < head.len() + body.len() {
-        let rest = [&head[(*written).min(head.len())..], &body[written.saturating_sub(head.len())..]];
-        let pieces = rest.map(IoSlice::new);
-        let pieces = if rest[0].is_empty() { &pieces[1..] } else { &pieces[..] };
-        match ready!(stream.as_mut().poll_write_vectored(cx, pieces))? {
-            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            sent => *written += sent,
-        }
-    }
-    stream.poll_flush(cx)
 }
 
 /// Leaves room behind what is not read yet.
@@ -372,12 +282,6 @@ fn make_room(bytes: &mut Vec<u8>, at: &mut usize) {
     if bytes.capacity() - bytes.len() < ROOM / 4 {
         bytes.reserve(bytes.len().max(ROOM));
     }
-}
-
-/// Whether a listener has said that it stops. Whether it has said anything is known without the lock that all
-/// connections share; one that has gone since has said it before.
-fn wants_an_end(stopping: &ShutdownWatch) -> bool {
-    stopping.has_changed().unwrap_or(true) && *stopping.borrow()
 }
 
 /// Ends when a connection that is idle is to be closed, because its listener is to stop.

@@ -5,19 +5,24 @@
 
 use crate::config::Limits;
 use arc_swap::{ArcSwap, Cache, Guard};
+use rustix::net::SocketFlags;
 use rustix::net::sockopt::set_socket_reuseport;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener as Socket, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpSocket;
 use tokio::sync::{Notify, watch};
 
 /// Connections the kernel holds for us before we take them.
 const BACKLOG: u32 = 4096;
 /// After an error such as "too many open files", taking more at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are taken before those that are open have their turn.
+const ROUND: usize = 32;
 /// How often such an error is worth a line.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -27,8 +32,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When the address is taken or is not this machine's.
-pub(crate) fn bind(address: SocketAddr, closing: &[std::net::TcpListener]) -> io::Result<(TcpListener, SocketAddr)> {
-    let has_port = |socket: &&std::net::TcpListener| socket.local_addr().is_ok_and(|has| has.port() == address.port());
+pub(crate) fn bind(address: SocketAddr, closing: &[Socket]) -> io::Result<(Socket, SocketAddr)> {
+    let has_port = |socket: &&Socket| socket.local_addr().is_ok_and(|has| has.port() == address.port());
     let sharing: Vec<_> = closing.iter().filter(has_port).collect();
     let share = |does| sharing.iter().try_for_each(|socket| set_socket_reuseport(socket, does));
     share(true)?;
@@ -40,12 +45,59 @@ pub(crate) fn bind(address: SocketAddr, closing: &[std::net::TcpListener]) -> io
     Ok((listener, address))
 }
 
-fn listen(address: SocketAddr, shares_port: bool) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, shares_port: bool) -> io::Result<Socket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(shares_port)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// A socket as one runtime waits at it.
+#[derive(Debug)]
+pub(crate) struct Waiting(AsyncFd<Socket>);
+
+impl Waiting {
+    /// Waits in the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When there are too many files.
+    pub(crate) fn at(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        #[expect(deprecated, reason = "what takes its place is unsafe, for types that change their descriptor")]
+        AsyncFd::with_interest(socket, Interest::READABLE).map(Waiting)
+    }
+
+    /// Waits until somebody connects, and takes as many as are there, up to [`ROUND`].
+    async fn take(&self, taken: &mut Vec<Accepted>) -> io::Result<()> {
+        let mut ready = self.0.readable().await?;
+        while taken.len() < ROUND {
+            match ready.try_io(|socket| accept_one(socket.get_ref())) {
+                Ok(Ok(one)) => taken.push(one),
+                // Those that were taken are served first; the error comes again.
+                Ok(Err(error)) if taken.is_empty() => return Err(error),
+                Ok(Err(_)) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A connection that nobody watches yet.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// It does not block.
+    pub(super) tcp: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Others came with it, so that it has waited for a while.
+    pub(super) has_waited: bool,
+}
+
+fn accept_one(socket: &Socket) -> io::Result<Accepted> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (tcp, peer) = rustix::net::acceptfrom_with(socket, flags)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).ok_or(ErrorKind::ConnectionAborted)?;
+    Ok(Accepted { tcp: tcp.into(), peer, has_waited: false })
 }
 
 /// A listener's limits, which a change of the configuration changes for connections that are open, too.
@@ -139,20 +191,21 @@ impl Drop for OpenConnection {
 }
 
 /// Takes connections until `stop` says so, and those that wait by then; after that the socket is closed.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    mut stop: watch::Receiver<bool>,
-    serve: impl Fn(TcpStream, SocketAddr),
-) {
+pub(crate) async fn accept(socket: Waiting, mut stop: watch::Receiver<bool>, serve: impl Fn(Accepted)) {
     // When it was last said that connections cannot be accepted, and how often that was so since.
     let (mut said, mut failed) = (None::<Instant>, 0_u64);
+    let mut taken = Vec::with_capacity(ROUND);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = socket.take(&mut taken) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
+        let (has_waited, may_be_more) = (taken.len() > 1, taken.len() == ROUND);
+        taken.drain(..).for_each(|one| serve(Accepted { has_waited, ..one }));
         match accepted {
-            Ok((stream, peer)) => serve(stream, peer),
+            // Those that are open have their turn before the next.
+            Ok(()) if may_be_more => tokio::task::yield_now().await,
+            Ok(()) => {}
             Err(error) => {
                 failed += 1;
                 if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
@@ -165,16 +218,15 @@ pub(crate) async fn accept(
     }
     // To their clients these are connected already, and closing the socket would reset them.
     for _ in 0..BACKLOG {
-        tokio::select! {
-            biased;
-            Ok((stream, peer)) = listener.accept() => serve(stream, peer),
-            () = std::future::ready(()) => return,
+        match accept_one(socket.0.get_ref()) {
+            Ok(one) => serve(one),
+            Err(_) => return,
         }
     }
 }
 
 /// What is written is sent, however little it is.
-pub(super) fn send_at_once(stream: &TcpStream) {
+pub(super) fn send_at_once(stream: &tokio::net::TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }

@@ -3,9 +3,9 @@
 
 use super::connection;
 use super::gather::{Gathered, Push};
-use super::hit_lane::Lane;
+use super::hit_lane::{self, Greeting, Lane};
 use super::http2;
-use super::listen::{self, LiveLimits};
+use super::listen::{self, Accepted, LiveLimits};
 use super::tls::Tls;
 use super::transport::Transport;
 use crate::config::Limits;
@@ -41,19 +41,49 @@ pub(crate) struct Door {
     pub(crate) lane: Option<Lane>,
 }
 
-/// Serves a client from its first byte to the end of its connection.
-pub(crate) async fn receive<A>(
-    door: &Door,
-    app: &Arc<A>,
-    tcp: TcpStream,
-    peer: SocketAddr,
-    metrics: &Metrics,
-    stopping: &ShutdownWatch,
-) where
+/// A connection with what it brought at once.
+pub(crate) struct Greeted {
+    accepted: Accepted,
+    greeting: Option<Greeting>,
+}
+
+impl From<Accepted> for Greeted {
+    /// Nothing is known of it.
+    fn from(accepted: Accepted) -> Self {
+        Greeted { accepted, greeting: None }
+    }
+}
+
+/// Answers a client's first request, where that can be done at once; nothing if the connection has ended with that.
+/// It waits for nothing.
+pub(crate) fn greet(door: &Door, accepted: Accepted, stopping: &ShutdownWatch) -> Option<Greeted> {
+    // To look for a request in vain costs more than is saved: one that is taken as soon as it is made has brought none.
+    let is_worth_it = accepted.has_waited && door.is_plain();
+    let Some(lane) = door.lane.as_ref().filter(|_| is_worth_it) else { return Some(accepted.into()) };
+    let greeting = hit_lane::greet(lane, &accepted.tcp, accepted.peer.ip(), stopping)?;
+    Some(Greeted { accepted, greeting: Some(greeting) })
+}
+
+impl Door {
+    /// Whether a connection begins with a request of HTTP/1.
+    fn is_plain(&self) -> bool {
+        self.tls.is_none() && !self.h2c
+    }
+}
+
+/// Serves a client to the end of its connection.
+pub(crate) async fn receive<A>(door: &Door, app: &Arc<A>, greeted: Greeted, metrics: &Metrics, stopping: &ShutdownWatch)
+where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    if door.tls.is_none() && !door.h2c {
-        return connection::serve_tcp(door.lane.as_ref(), app, tcp, peer, &door.limits, stopping).await;
+    let Greeted { accepted: Accepted { tcp, peer, .. }, greeting } = greeted;
+    let tcp = match TcpStream::from_std(tcp) {
+        Ok(tcp) => tcp,
+        // The client sees the connection close.
+        Err(error) => return tracing::warn!(%error, "a connection could not be served"),
+    };
+    if door.is_plain() {
+        return connection::serve_tcp(door.lane.as_ref(), app, tcp, peer, greeting, &door.limits, stopping).await;
     }
     // In boxes, so that a plain connection, which needs none of this, is not as large as one that does.
     listen::send_at_once(&tcp);

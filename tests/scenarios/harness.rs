@@ -10,6 +10,7 @@ mod gate;
 mod http2;
 mod log;
 mod origin;
+mod pause;
 mod process;
 mod tls;
 mod wire;

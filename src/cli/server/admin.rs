@@ -4,12 +4,11 @@ use super::upgrade::{self, Inherited, Sockets};
 use super::{ServerError, announce, bind};
 use crate::admin::AdminApp;
 use crate::config::{Config, Limits};
-use crate::front::{self, Connections, Door, LiveLimits};
+use crate::front::{self, Connections, Door, LiveLimits, Waiting};
 use crate::metrics::Metrics;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -21,7 +20,7 @@ pub(super) fn socket(
     config: &Config,
     inherited: Option<&mut Inherited>,
     sockets: &Sockets,
-) -> Result<(TcpListener, SocketAddr), ServerError> {
+) -> Result<(Waiting, SocketAddr), ServerError> {
     let address = config.admin.address;
     let (mut same, others) = inherited.map(|inherited| inherited.take_admin(address)).unwrap_or_default();
     let socket = match same.pop() {
@@ -29,8 +28,7 @@ pub(super) fn socket(
         None => bind(address, &others)?,
     };
     let bound = socket.local_addr()?;
-    socket.set_nonblocking(true)?;
-    let served = TcpListener::from_std(socket.try_clone()?)?;
+    let served = Waiting::at(socket.try_clone()?)?;
     sockets.keep(upgrade::ADMIN, socket);
     Ok((served, bound))
 }
@@ -44,18 +42,18 @@ pub(super) struct AdminListener {
 
 impl AdminListener {
     /// Serves it.
-    pub(super) fn serve((socket, address): (TcpListener, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn serve((socket, address): (Waiting, SocketAddr), app: AdminApp, metrics: Arc<Metrics>) -> Self {
         announce("admin", address);
         let app = Arc::new(app);
         let door = Arc::new(Door { tls: None, h2c: false, limits: LiveLimits::new(Limits::DEFAULT), lane: None });
         let connections = Arc::new(Connections::default());
         let (stop, stopping) = watch::channel(false);
         let open = Arc::clone(&connections);
-        let accepting = tokio::spawn(front::accept(socket, stopping.clone(), move |tcp, peer| {
+        let accepting = tokio::spawn(front::accept(socket, stopping.clone(), move |accepted| {
             let (app, door, metrics) = (Arc::clone(&app), Arc::clone(&door), Arc::clone(&metrics));
             let (stopping, open) = (stopping.clone(), open.enter());
             tokio::spawn(async move {
-                front::receive(&door, &app, tcp, peer, &metrics, &stopping).await;
+                front::receive(&door, &app, accepted.into(), &metrics, &stopping).await;
                 drop(open);
             });
         }));

@@ -6,13 +6,13 @@
 //! that has the fewest if it has too many itself; a socket of each thread's own (`SO_REUSEPORT`) would leave that to
 //! chance, and let a second Breadbox bind an address that is taken.
 
+use crate::front::Waiting;
 use std::io;
 use std::net::TcpListener as Socket;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -96,10 +96,10 @@ impl View {
     ///
     /// # Errors
     /// When there are too many files.
-    pub(super) fn register(&self, socket: &Socket) -> io::Result<Vec<TcpListener>> {
+    pub(super) fn register(&self, socket: &Socket) -> io::Result<Vec<Waiting>> {
         let register = |front: &Front| {
             let _in = front.handle.enter();
-            TcpListener::from_std(socket.try_clone()?)
+            Waiting::at(socket.try_clone()?)
         };
         self.0.iter().map(register).collect()
     }

@@ -6,7 +6,7 @@ use super::ServerError;
 use super::fronts;
 use super::upgrade::{Inherited, Sockets};
 use crate::config::{Config, Listener};
-use crate::front::{self, Connections, Door, LAST_REQUESTS, Lane, LiveLimits, Proxy, Tls};
+use crate::front::{self, Accepted, Connections, Door, LAST_REQUESTS, Lane, LiveLimits, Proxy, Tls, Waiting};
 use crate::metrics::{ListenerSeries, Metrics, listener_names};
 use crate::render::Engine;
 use arc_swap::ArcSwap;
@@ -14,8 +14,8 @@ use pingora::apps::HttpServerApp;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -39,7 +39,7 @@ pub(super) struct Prepared {
 struct Bound {
     kept: Kept,
     /// Of each socket, the handles of all fronts.
-    served: Vec<Vec<TcpListener>>,
+    served: Vec<Vec<Waiting>>,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
 }
@@ -53,8 +53,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn keep(&mut self, socket: std::net::TcpListener, fronts: &fronts::View) -> std::io::Result<Vec<TcpListener>> {
-        socket.set_nonblocking(true)?;
+    fn keep(&mut self, socket: std::net::TcpListener, fronts: &fronts::View) -> std::io::Result<Vec<Waiting>> {
         let served = fronts.register(&socket)?;
         self.is_open = true;
         self.sockets.keep(&self.name, socket);
@@ -214,7 +213,7 @@ impl Listeners {
         let public = Arc::new(public);
         let accept = |(here, socket)| {
             let public = Arc::clone(&public);
-            let serve = move |tcp, peer| public.serve(here, tcp, peer);
+            let serve = move |accepted| public.serve(here, accepted);
             self.fronts.handle(here).spawn(front::accept(socket, stopping.clone(), serve))
         };
         let accepting =
@@ -305,32 +304,19 @@ struct Public {
 
 impl Public {
     /// Serves a connection that was taken at the front `here`, on which this runs.
-    fn serve(&self, here: usize, tcp: TcpStream, peer: SocketAddr) {
-        let place = self.fronts.place(here);
+    fn serve(&self, here: usize, accepted: Accepted) {
         let counted = (self.connections.enter(), self.series.connection());
-        let service = self.service.load_full();
+        let service = self.service.load();
+        // Whoever takes connections goes on, whatever becomes of one.
+        let greeting = AssertUnwindSafe(|| front::greet(&service.door, accepted, &self.stopping));
+        let Ok(Some(greeted)) = catch_unwind(greeting) else { return };
+        let place = self.fronts.place(here);
+        let service = Arc::clone(&service);
         let (metrics, stopping) = (Arc::clone(&self.metrics), self.stopping.clone());
-        let receive = async move |tcp| {
-            front::receive(&service.door, &service.proxy, tcp, peer, &metrics, &stopping).await;
-            drop(counted);
-        };
-        if place.at() == here {
-            // In a box, so that it is not copied from hand to hand.
-            tokio::spawn(Box::pin(async move {
-                receive(tcp).await;
-                drop(place);
-            }));
-            return;
-        }
-        let there = self.fronts.handle(place.at()).clone();
-        let moved = tcp.into_std();
-        there.spawn(Box::pin(async move {
-            // Where a front cannot wait for another connection, the client sees this one close.
-            match moved.and_then(TcpStream::from_std) {
-                Ok(tcp) => receive(tcp).await,
-                Err(error) => tracing::warn!(%error, "a connection could not be served"),
-            }
-            drop(place);
+        // In a box, so that it is not copied from hand to hand.
+        self.fronts.handle(place.at()).clone().spawn(Box::pin(async move {
+            front::receive(&service.door, &service.proxy, greeted, &metrics, &stopping).await;
+            drop((counted, place));
         }));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::answer::{self, Arrival, Hit};
 use super::request::{self, Plain};
-use super::{Lane, WRITE_TIMEOUT};
+use super::{Lane, WRITE_TIMEOUT, turn};
 use crate::front::listen::Recent;
 use crate::front::{head_http2, respond};
 use crate::policy::key::KeyBuffer;
@@ -94,7 +94,7 @@ impl Answering {
         if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
             let lines = lines(head);
             if let Some(request) = plain(head, &lines) {
-                super::log(setup, "HTTP/2.0", &self.arrival.incoming(&request), hit, bytes, total);
+                turn::log(setup, "HTTP/2.0", &self.arrival.incoming(&request), hit, bytes, total);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the lane makes of the end of a listener, and of the end of a head.
 
+use super::turn::wants_an_end;
 use super::*;
 use tokio::sync::watch;
 

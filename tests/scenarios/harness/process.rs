@@ -60,7 +60,7 @@ impl Run {
 /// have panicked, and no ERROR may have been logged that was not expected.
 pub(crate) struct Breadbox {
     child: Mutex<Child>,
-    pid: u32,
+    pub(super) pid: u32,
     log: Log,
     stdout: Log,
     public: Vec<SocketAddr>,

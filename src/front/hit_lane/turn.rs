@@ -1,0 +1,171 @@
+//! One turn of a connection in the hit lane: a request that has been read is answered, if it is a hit, as far as the
+//! client takes it at once.
+
+use super::Lane;
+use super::answer::{self, Arrival, Hit, Scratch};
+use super::request::{self, Plain, Read};
+use crate::config::Limits;
+use crate::front::handler::TRACEPARENT;
+use crate::policy::admission::Incoming;
+use crate::policy::forwarded;
+use crate::render::Setup;
+use crate::telemetry::AccessEvent;
+use crate::telemetry::access::{self, Times};
+use http::header;
+use pingora::server::ShutdownWatch;
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWrite;
+
+/// Whom the requests of a connection are from, and where they came in.
+#[derive(Clone, Copy)]
+pub(super) struct Client<'a> {
+    pub(super) lane: &'a Lane,
+    pub(super) peer: IpAddr,
+    pub(super) stopping: &'a ShutdownWatch,
+}
+
+/// What became of the first request that was read.
+pub(super) enum Turn {
+    /// It was answered by then, and had this many bytes.
+    Answered { len: usize, keeps_alive: bool, at: Instant },
+    /// It is a hit that the client has not taken all of.
+    Begun(Box<Begun>),
+    /// It is not all there.
+    Partial,
+    /// It is not the lane's, and has this many bytes, if that is known.
+    Other(Option<usize>),
+    /// The client has gone.
+    Gone,
+}
+
+/// An answer on its way.
+pub(super) struct Begun {
+    pub(super) hit: Hit,
+    pub(super) keeps_alive: bool,
+    pub(super) setup: Arc<Setup>,
+    pub(super) len: usize,
+    pub(super) written: usize,
+    pub(super) started: Instant,
+}
+
+impl Client<'_> {
+    /// Whether the listener takes no more connections, and wants to be rid of those that it has.
+    pub(super) fn is_stopping(self) -> bool {
+        wants_an_end(self.stopping)
+    }
+
+    /// Answers the first request in `bytes` if it is a hit, as far as the connection takes it at once.
+    pub(super) fn turn(
+        self,
+        cx: &mut Context<'_>,
+        connection: &mut (impl AsyncWrite + Unpin),
+        bytes: &[u8],
+        limits: &Limits,
+        scratch: &mut Scratch,
+    ) -> Turn {
+        let mut space = request::space();
+        let request = match request::read(bytes, &mut space, limits) {
+            Read::Partial => return Turn::Partial,
+            Read::Other(len) => return Turn::Other(len),
+            Read::Plain(request) => request,
+        };
+        let started = Instant::now();
+        let engine = &self.lane.engine;
+        let setup = engine.setup_now();
+        let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now: engine.time_of(started) };
+        let keeps_alive = request.keeps_alive && !self.is_stopping();
+        let Scratch { key, head } = scratch;
+        let write = |hit: &Hit| answer::write_head(hit, arrival.now, keeps_alive, &mut *head);
+        let Some(hit) = answer::hit(engine, &setup, arrival, &request, key, write) else {
+            return Turn::Other(Some(request.len));
+        };
+        let mut written = 0;
+        match poll_send(cx, connection, head, hit.body(), &mut written) {
+            Poll::Ready(Ok(())) => {
+                let at = self.record(&setup, &hit, &request, started);
+                Turn::Answered { len: request.len, keeps_alive, at }
+            }
+            Poll::Ready(Err(_)) => Turn::Gone,
+            Poll::Pending => {
+                let setup = Arc::clone(&setup);
+                Turn::Begun(Box::new(Begun { hit, keeps_alive, setup, len: request.len, written, started }))
+            }
+        }
+    }
+
+    /// Counts an answer that has ended now, and says when that is.
+    pub(super) fn record(self, setup: &Setup, hit: &Hit, request: &Plain<'_>, started: Instant) -> Instant {
+        let now = Instant::now();
+        let total = now.saturating_duration_since(started);
+        let bytes = hit.body().len() as u64;
+        setup.metrics.request(Some(hit.route), &hit.outcome, bytes, total);
+        if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
+            let now = self.lane.engine.time_of(started);
+            let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now };
+            log(setup, "HTTP/1.1", &arrival.incoming(request), hit, bytes, total);
+        }
+        now
+    }
+}
+
+/// Writes the access event of a hit.
+pub(super) fn log(
+    setup: &Setup,
+    protocol: &'static str,
+    incoming: &Incoming<'_>,
+    hit: &Hit,
+    bytes: u64,
+    total: Duration,
+) {
+    let field = |name| incoming.headers.first(name);
+    AccessEvent {
+        id: &hit.id,
+        client: forwarded::client(&setup.config, incoming).unwrap_or(incoming.peer),
+        protocol,
+        method: incoming.method.as_str(),
+        scheme: incoming.listener_scheme.as_str(),
+        host: field(&header::HOST).unwrap_or_default(),
+        target: incoming.target,
+        agent: field(&header::USER_AGENT).unwrap_or_default(),
+        traceparent: field(&TRACEPARENT),
+        route: &setup.route(hit.route).name,
+        status: hit.status.as_u16(),
+        outcome: &hit.outcome,
+        received: 0,
+        bytes,
+        times: Times { total, first_byte: Some(total), origin: None },
+    }
+    .emit(&setup.config.log);
+}
+
+/// Sends head and body in one piece where the system takes it; `written` is how much it has taken.
+pub(super) fn poll_send(
+    cx: &mut Context<'_>,
+    connection: &mut (impl AsyncWrite + Unpin),
+    head: &[u8],
+    body: &[u8],
+    written: &mut usize,
+) -> Poll<io::Result<()>> {
+    let mut stream = Pin::new(connection);
+    while *written < head.len() + body.len() {
+        let rest = [&head[(*written).min(head.len())..], &body[written.saturating_sub(head.len())..]];
+        let pieces = rest.map(IoSlice::new);
+        let pieces = if rest[0].is_empty() { &pieces[1..] } else { &pieces[..] };
+        match ready!(stream.as_mut().poll_write_vectored(cx, pieces))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            sent => *written += sent,
+        }
+    }
+    stream.poll_flush(cx)
+}
+
+/// Whether a listener has said that it stops. Whether it has said anything is known without the lock that all
+/// connections share; one that has gone since has said it before.
+pub(super) fn wants_an_end(stopping: &ShutdownWatch) -> bool {
+    stopping.has_changed().unwrap_or(true) && *stopping.borrow()
+}
