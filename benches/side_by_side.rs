@@ -38,6 +38,8 @@ mod plain_proxy;
 mod process;
 #[path = "side_by_side/report.rs"]
 mod report;
+#[path = "side_by_side/scaling.rs"]
+mod scaling;
 #[path = "side_by_side/server.rs"]
 mod server;
 #[path = "side_by_side/stale.rs"]
@@ -60,8 +62,8 @@ use std::time::Duration;
 /// Measures Breadbox beside other caches.
 #[derive(Parser)]
 struct Arguments {
-    /// Cases to run: hot, browser, small, large, 304, zipf, uniform, gzip, br, bypass, nostore, churn, tls, h2, h2c, stale,
-    /// stampede, failing. Default: all.
+    /// Cases to run: hot, browser, small, large, 304, zipf, uniform, gzip, br, bypass, nostore, churn, tls, h2, h2c, scaling,
+    /// stale, stampede, failing. Default: all.
     #[arg(value_delimiter = ',')]
     cases: Vec<String>,
     /// Servers besides Breadbox: nginx, varnish, haproxy, ats. Default: all.
@@ -179,6 +181,9 @@ fn measure(arguments: &Arguments, servers: &[Server], dir: &Path, pace: Pace, re
     let of = |case: &str| servers.iter().filter(|server| !server.lacks.contains(&case)).collect::<Vec<_>>();
     if process::is_installed("wrk") {
         lanes::run(servers, dir, pace, wants, report)?;
+        if wants("scaling") {
+            scaling::run(&arguments.servers, &dir.join("scaling"), pace, report)?;
+        }
         if wants("stale") {
             stale::run(&of("stale"), dir, pace, report)?;
         }
