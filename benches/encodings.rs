@@ -1,7 +1,7 @@
 //! What content codings cost and save: the time it takes to make one and to undo it, and how much memory a page of
 //! 16 KiB takes when a hundred thousand of them are stored, beside nginx and Varnish where they are installed.
 //!
-//! It prints figures and asserts nothing about time. `QUICK=1` stores a tenth of the pages, `--caches nginx,varnish`
+//! It prints figures and asserts nothing about time. `QUICK=1` stores a tenth of the pages, `--cache nginx`
 //! compares these alone.
 
 #[path = "encodings/caches.rs"]
@@ -32,8 +32,8 @@ struct Arguments {
     #[arg(long, env = "QUICK", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0,
           default_missing_value = "true")]
     quick: bool,
-    /// Caches by the beginning of their names. Default: all.
-    #[arg(long, value_delimiter = ',')]
+    /// Caches by the beginning of their names, an option for each. Default: all.
+    #[arg(long = "cache")]
     caches: Vec<String>,
     /// Leaves the memory out.
     #[arg(long)]

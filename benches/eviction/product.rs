@@ -17,7 +17,7 @@ use std::thread;
 
 /// Requests of one trace; the first quarter warms up and is not counted. Long enough for a page to be asked for much
 /// more often than uses are told one by one.
-const REQUESTS: usize = 2_000_000;
+const REQUESTS: usize = 1_000_000;
 /// Requests that one thread has before the next one has as many.
 const TURN: usize = 50;
 /// Capacity as a share of the weight of all pages of the site.
