@@ -66,7 +66,7 @@ struct Arguments {
     /// stale, stampede, failing. Default: all.
     #[arg(value_delimiter = ',')]
     cases: Vec<String>,
-    /// Servers besides Breadbox: nginx, varnish, haproxy, ats. Default: all.
+    /// Servers besides Breadbox: nginx, nginx-tuned, varnish, haproxy, ats. Default: all.
     #[arg(long, env = "SERVERS", value_delimiter = ',')]
     servers: Vec<String>,
     /// Three rounds of one second, instead of ten of three.
@@ -99,6 +99,7 @@ fn main() -> Result<()> {
     let mut words = std::env::args_os().skip(1);
     match words.next() {
         Some(word) if word == bare::ARGUMENT => return bare::respond(words.map(Into::into)),
+        Some(word) if word == scaling::ARGUMENT => return scaling::ask(words),
         Some(word) if word == plain_proxy::ARGUMENT => return plain_proxy::serve(words),
         _ => {}
     }
@@ -139,8 +140,9 @@ fn introduce(pace: Pace, pinned: bool) {
 type Start = fn(&Path, &Certificate) -> Result<Server>;
 
 /// The other caches, and the programs they are.
-const OTHERS: [(&str, &str, Start); 4] = [
+const OTHERS: [(&str, &str, Start); 5] = [
     ("nginx", "nginx", nginx::start),
+    ("nginx-tuned", "nginx", nginx::start_tuned),
     ("varnish", "varnishd", varnish::start),
     ("haproxy", "haproxy", haproxy::start),
     ("ats", "traffic_server", ats::start),

@@ -6,7 +6,7 @@ use breadbox::config::{self, Purging, Scheme};
 use breadbox::policy::encoding::{Coding, Representations};
 use breadbox::policy::key::KeyUri;
 use breadbox::policy::{Fields, Key, Lifetime, Page, PurgeMemo, PurgeSeq, Timestamp, Validators};
-use breadbox::store::Store;
+use breadbox::store::{Loan, Store};
 use bytes::Bytes;
 use foyer::{Cache, CacheBuilder, LruConfig};
 use http::StatusCode;
@@ -44,7 +44,7 @@ const WAYS: [(&str, Way); 5] = [
     ("16 threads", Way::Lends(16)),
 ];
 
-/// Prints a table for each capacity.
+/// Prints a table for each capacity; in parentheses stands what threads lent themselves.
 pub(crate) fn compare() {
     for capacity in CAPACITIES {
         println!("\nHit ratio of the store in %, store = {:.0} % of the weight of {PAGES} pages\n", capacity * 100.0);
@@ -57,7 +57,10 @@ pub(crate) fn compare() {
             let requests = trace.requests(REQUESTS);
             print!("| {:<44} |", trace.name());
             for (_, way) in WAYS {
-                print!(" {:>12.2} |", 100.0 * hit_ratio(way, capacity, &trace, &requests));
+                let counted = count(way, capacity, &trace, &requests);
+                let share = |found: usize| 100.0 * found as f64 / counted.asked as f64;
+                let lent = if counted.lent > 0 { format!("({:.0})", share(counted.lent)) } else { String::new() };
+                print!(" {:>7.2} {lent:>4} |", share(counted.found));
             }
             println!();
         }
@@ -77,8 +80,8 @@ fn traces() -> Vec<Trace> {
     traces
 }
 
-/// The share of requests for pages of the site that could be answered.
-fn hit_ratio(way: Way, capacity: f64, trace: &Trace, requests: &[u64]) -> f64 {
+/// How many requests for pages of the site could be answered.
+fn count(way: Way, capacity: f64, trace: &Trace, requests: &[u64]) -> Counted {
     let total: usize = (0..PAGES as u64).map(|key| page(key, 0).weight()).sum();
     let memory = (total as f64 * capacity) as usize;
     let keeper = match way {
@@ -91,21 +94,29 @@ fn hit_ratio(way: Way, capacity: f64, trace: &Trace, requests: &[u64]) -> f64 {
         if now >= REQUESTS / 4 && key < ONE_HIT {
             counted.asked += 1;
             counted.found += usize::from(found.is_some());
+            counted.lent += usize::from(found.as_ref().is_some_and(|found| found.is_lent));
         }
-        let age = found.map(|born| now - born);
+        let age = found.map(|found| now - found.born);
         if age.is_none_or(|age| trace.refresh_after.is_some_and(|after| age >= after)) {
             keeper.put(page(key, now));
         }
     };
     let threads = if let Way::Lends(threads) = way { threads } else { 1 };
-    let counted = by_turns(threads, requests.len(), count);
-    counted.found as f64 / counted.asked as f64
+    by_turns(threads, requests.len(), count)
+}
+
+/// A page that is there.
+struct Found {
+    born: usize,
+    /// The thread has it itself.
+    is_lent: bool,
 }
 
 #[derive(Default)]
 struct Counted {
     asked: usize,
     found: usize,
+    lent: usize,
 }
 
 /// Does something with every number below `length`, in order, on so many threads, each of which has its turn.
@@ -132,10 +143,14 @@ fn by_turns(threads: usize, length: usize, work: impl Fn(&mut Counted, usize) + 
             let _ = is_done.recv();
         }
         drop(senders);
-        workers
-            .into_iter()
-            .map(|worker| worker.join().expect("a worker does not panic"))
-            .fold(Counted::default(), |all, one| Counted { asked: all.asked + one.asked, found: all.found + one.found })
+        workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).fold(
+            Counted::default(),
+            |all, one| Counted {
+                asked: all.asked + one.asked,
+                found: all.found + one.found,
+                lent: all.lent + one.lent,
+            },
+        )
     })
 }
 
@@ -155,14 +170,14 @@ impl Keeper {
         Keeper::Lru(cache)
     }
 
-    /// When the page that is there was stored.
-    fn get(&self, key: u64, way: Way) -> Option<usize> {
+    /// The page that is there.
+    fn get(&self, key: u64, way: Way) -> Option<Found> {
         let key = name(key);
-        let born = |page: &Page| page.lifetime.born.millis() as usize;
+        let found = |page: &Page, is_lent| Found { born: page.lifetime.born.millis() as usize, is_lent };
         match self {
-            Keeper::Lru(cache) => cache.get(&key).map(|entry| born(entry.value())),
-            Keeper::Store(store) if matches!(way, Way::Told) => store.get(&key).map(|page| born(&page)),
-            Keeper::Store(store) => store.lend(key.as_ref()).map(|page| born(&page)),
+            Keeper::Lru(cache) => cache.get(&key).map(|entry| found(entry.value(), false)),
+            Keeper::Store(store) if matches!(way, Way::Told) => store.get(&key).map(|page| found(&page, false)),
+            Keeper::Store(store) => store.lend(key.as_ref()).map(|page| found(&page, matches!(page, Loan::Lent(_)))),
         }
     }
 

@@ -97,11 +97,18 @@ class Breadbox:
 
 
 def table(title, counts, unit, total):
+    digits = 2 if total < 1000 else 0
     print(f"\n## {title}\n\n| part | {unit} | % |\n|---|---:|---:|")
     for name, count in counts.most_common():
         if count >= total / 1000:
-            print(f"| {name} | {count:.1f} | {100 * count / total:.1f} |")
-    print(f"| all | {total:.1f} | 100 |")
+            print(f"| {name} | {count:.{digits}f} | {100 * count / total:.1f} |")
+    print(f"| all | {total:.{digits}f} | 100 |")
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def flame(binary, directory, origin):
@@ -112,9 +119,12 @@ def flame(binary, directory, origin):
     subprocess.run([*load, "-d1s", url], stdout=subprocess.DEVNULL, check=True)
     data, folded = os.path.join(directory, "perf.data"), os.path.join(directory, "hit.folded")
     record = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "999", "--call-graph", "dwarf,4096", "-o", data]
+    before = cpu_seconds(breadbox.process.pid)
     sampler = subprocess.Popen([*record, "-p", str(breadbox.process.pid), "--", "sleep", str(SECONDS)])
-    subprocess.run([*load, f"-d{SECONDS}s", url], stdout=subprocess.DEVNULL, check=True)
+    answer = subprocess.run([*load, f"-d{SECONDS}s", url], stdout=subprocess.PIPE, text=True, check=True).stdout
     sampler.wait()
+    requests = int(re.search(r"(\d+) requests in", answer).group(1))
+    each = (cpu_seconds(breadbox.process.pid) - before) * 1e6 / requests
     breadbox.end()
     script = subprocess.Popen(["perf", "script", "--no-inline", "-i", data], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     with open(folded, "wb") as file:
@@ -127,7 +137,9 @@ def flame(binary, directory, origin):
     for line in open(folded):
         stack, _, samples = line.rpartition(" ")
         counts[part_of(stack.split(";"))] += int(samples)
-    table("Time, by the clock's samples", counts, "samples", sum(counts.values()))
+    total = sum(counts.values())
+    micros = collections.Counter({part: each * samples / total for part, samples in counts.items()})
+    table(f"Time of a hit, of {requests} over 32 connections", micros, "µs", each)
     print(f"\nThe flame graph is {directory}/hit.svg.")
 
 

@@ -204,7 +204,7 @@ fn compare(lane: &Lane, contenders: &[Contender<'_>], report: &mut Report) {
             "breadbox" => continue,
             "bare" => Some(1.15).filter(|_| lane.name == "hot"),
             "pingora" => Some(1.10),
-            "nginx" if lane.name == "hot" => Some(0.75),
+            "nginx" | "nginx-tuned" if lane.name == "hot" => Some(0.75),
             _ => Some(1.0).filter(|_| !lane.is_proxied()),
         };
         let cpu = ratios(ours, theirs, |sample| sample.cpu_us);

@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -214,12 +215,12 @@ fn wrapped(command: &Command, on: &str) -> Command {
 }
 
 /// A client that may be on these cores.
-pub(crate) fn client_on(cores: Cores, program: &str) -> Command {
-    if cores == Cores::Own || !is_installed("taskset") {
+pub(crate) fn client_on(on: Cores, program: &OsStr) -> Command {
+    if on == Cores::Own || !is_installed("taskset") || cores() == 1 {
         return Command::new(program);
     }
     let mut command = Command::new("taskset");
-    command.args(["-c", BOTH_CORES, program]);
+    command.args(["-c", BOTH_CORES]).arg(program);
     command
 }
 

@@ -1,22 +1,28 @@
 //! Whether a hit costs the same on two threads as on one. Two processes of one thread each share nothing, so they are
-//! what one process with two threads is held against: the same load, by the same two clients, on the same two cores,
-//! which the servers and the clients have in common. What differs is what threads do to each other's caches.
+//! what one process with two threads is held against: the same clients on the same two cores, which servers and clients
+//! have in common, and every other connection to the other process. What differs is what threads do to each other's
+//! caches. Clients are a thread for each connection, so that none of them is closer to one server than to the other.
 
 use crate::Pace;
 use crate::certificate::Certificate;
-use crate::client::warm;
+use crate::client::{Connection, warm};
 use crate::process::Cores;
 use crate::report::{Report, Spread, Table};
 use crate::server::Server;
-use crate::wrk::{CONNECTIONS, Load, Pages, Wrk};
 use crate::{breadbox, nginx, process};
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
+use std::time::{Duration, Instant};
 
+/// The argument that makes this program the clients.
+pub(crate) const ARGUMENT: &str = "--clients";
 const PATH: &str = "/hot/page";
-/// Clients, each with a thread.
-const CLIENTS: usize = 2;
+const CLIENTS: usize = 32;
 
 /// How a server is started with so many threads on some cores.
 type Start = fn(usize, Cores, &Path, &Certificate) -> Result<Server>;
@@ -33,7 +39,8 @@ struct Group {
 /// Runs the case.
 pub(crate) fn run(wanted: &[String], dir: &Path, pace: Pace, report: &mut Report) -> Result<()> {
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
-    let (wrk, certificate) = (Wrk::new(dir)?, Certificate::new(dir)?);
+    fs::create_dir_all(dir)?;
+    let certificate = Certificate::new(dir)?;
     let mut groups = Vec::new();
     if process::is_installed("nginx") && wants("nginx") {
         groups.extend(grouped("nginx", nginx::start_with, dir, &certificate)?);
@@ -44,7 +51,7 @@ pub(crate) fn run(wanted: &[String], dir: &Path, pace: Pace, report: &mut Report
     for round in 0..pace.rounds {
         for turn in 0..groups.len() {
             let at = (round + turn) % groups.len();
-            groups[at].round(&wrk, pace)?;
+            groups[at].round(pace)?;
         }
     }
     print(&groups);
@@ -80,24 +87,43 @@ fn grouped(name: &str, start: Start, dir: &Path, certificate: &Certificate) -> R
 }
 
 impl Group {
-    /// Two clients at once, on a server each or on the same.
-    fn round(&mut self, wrk: &Wrk, pace: Pace) -> Result<()> {
+    /// All clients at once, who share the servers evenly.
+    fn round(&mut self, pace: Pace) -> Result<()> {
         let cpu = || self.servers.iter().map(|server| server.process.cpu().as_secs_f64()).sum::<f64>();
+        let program = std::env::current_exe()?;
+        let mut command = process::client_on(Cores::Both, program.as_os_str());
+        command.arg(ARGUMENT).arg(pace.time.as_secs().to_string());
+        command.args(self.servers.iter().map(|server| server.address.to_string()));
         let before = cpu();
-        let requests: f64 = thread::scope(|scope| {
-            let clients: Vec<_> = (0..CLIENTS)
-                .map(|client| {
-                    let address = self.servers[client % self.servers.len()].address;
-                    let load = Load { scheme: "http", address, path: PATH, headers: &[], pages: Pages::One };
-                    scope.spawn(move || wrk.requests(&load, pace.time, Cores::Both, CONNECTIONS / CLIENTS))
-                })
-                .collect();
-            clients.into_iter().map(|client| client.join().expect("a client does not panic")).sum::<Result<f64>>()
-        })?;
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let requests: f64 = said.trim().parse().context("the clients failed")?;
         self.cpu.push((cpu() - before) * 1e6 / requests);
         self.rate.push(requests / pace.time.as_secs_f64());
         Ok(())
     }
+}
+
+/// The clients themselves: they ask for so many seconds and print how many answers they got.
+pub(crate) fn ask(mut words: impl Iterator<Item = OsString>) -> Result<()> {
+    let mut word = || Some(words.next()?.to_string_lossy().into_owned());
+    let time = Duration::from_secs(word().context("how long?")?.parse()?);
+    let servers: Vec<SocketAddr> = std::iter::from_fn(word).map(|word| Ok(word.parse()?)).collect::<Result<_>>()?;
+    let until = Instant::now() + time;
+    let one = |server| {
+        let (mut connection, mut answers) = (Connection::open(server)?, 0_u64);
+        while Instant::now() < until {
+            connection.get(PATH, &[])?;
+            answers += 1;
+        }
+        anyhow::Ok(answers)
+    };
+    let answers: u64 = thread::scope(|scope| {
+        let clients: Vec<_> = servers.iter().cycle().take(CLIENTS).map(|server| scope.spawn(|| one(*server))).collect();
+        clients.into_iter().map(|client| client.join().expect("a client does not panic")).sum::<Result<u64>>()
+    })?;
+    println!("{answers}");
+    Ok(())
 }
 
 fn print(groups: &[Group]) {

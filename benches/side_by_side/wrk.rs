@@ -1,14 +1,14 @@
 //! The load generator: one thread of `wrk`, whose figures come from its own `done` hook rather than from its prose.
 
-use crate::process::{Cores, Running, client_on};
+use crate::process::Running;
 use anyhow::{Context, Result, bail};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Connections of a lane, all kept alive.
-pub(crate) const CONNECTIONS: usize = 32;
+const CONNECTIONS: &str = "32";
 /// Prints the figures in one line that nothing else looks like.
 const DONE: &str = r#"
 function done(summary, latency, requests)
@@ -124,7 +124,7 @@ impl Wrk {
     /// Loads a server, which is `process`, for whole seconds.
     pub(crate) fn run(&self, load: &Load<'_>, process: &Running, time: Duration) -> Result<Sample> {
         let before = process.cpu();
-        let figures = self.figures(load, time, Cores::Own, CONNECTIONS)?;
+        let figures = self.figures(load, load.address, time)?;
         let cpu = process.cpu() - before;
         let [requests, duration_us, p50_us, p99_us, p999_us, max_us, errors] = figures;
         if requests == 0.0 {
@@ -142,17 +142,10 @@ impl Wrk {
         })
     }
 
-    /// Requests that were answered in so many seconds over so many connections.
-    pub(crate) fn requests(&self, load: &Load<'_>, time: Duration, on: Cores, connections: usize) -> Result<f64> {
-        let [requests, ..] = self.figures(load, time, on, connections)?;
-        Ok(requests)
-    }
-
-    fn figures(&self, load: &Load<'_>, time: Duration, on: Cores, connections: usize) -> Result<[f64; 7]> {
-        let mut command = client_on(on, "wrk");
-        let address = load.address;
+    fn figures(&self, load: &Load<'_>, address: SocketAddr, time: Duration) -> Result<[f64; 7]> {
+        let mut command = Command::new("wrk");
         let seconds = time.as_secs().max(1);
-        command.args(["-t1", "-c", &connections.to_string(), "-d", &format!("{seconds}s"), "--timeout", "10s", "-s"]);
+        command.args(["-t1", "-c", CONNECTIONS, "-d", &format!("{seconds}s"), "--timeout", "10s", "-s"]);
         command.arg(match load.pages {
             Pages::One => &self.one,
             Pages::Zipf => &self.zipf,
