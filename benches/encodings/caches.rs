@@ -160,7 +160,10 @@ impl Drop for Cache {
 }
 
 fn breadbox(dir: &Path, origin: SocketAddr, compression: Option<&str>) -> Result<Cache> {
-    let (address, admin) = (free_address()?, free_address()?);
+    // Both are there at once, so they are two.
+    let both = [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+    let (address, admin) = (both[0].local_addr()?, both[1].local_addr()?);
+    drop(both);
     let compression = compression.map(|said| format!("compression: {said}\n")).unwrap_or_default();
     let config = format!(
         "shutdown_timeout: 1s\nlisteners: [ {{ address: \"{address}\" }} ]\nadmin: {{ address: \"{admin}\" }}\n{compression}\
