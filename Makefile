@@ -10,13 +10,17 @@ IMAGE  ?= breadbox
 BUILD_TOOLS    := cc cmake
 BUILD_PACKAGES := gcc libc6-dev cmake
 BENCH_PACKAGES := nginx-light wrk varnish haproxy trafficserver nghttp2-client valgrind
+PROFILE_PACKAGES := linux-perf wrk valgrind binutils python3 util-linux
 DJANGO_PACKAGES := python3 python3-venv wrk
 
+# Tools that Debian does not have, from crates.io.
+TOOLS    := target/tools
+INFERNO  := 0.12.4
 BACKENDS := target/backends
 BACKEND  ?= django next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-bench setup-browser setup-backends demo run build test torture check format lint docs benches bench backends prometheus handover docker
+.PHONY: help setup setup-bench setup-browser setup-backends demo run build test torture check format lint docs benches bench profile backends prometheus handover docker
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -72,6 +76,15 @@ ifdef CASES
 else
 	$(CARGO) bench --locked
 endif
+
+profile: build $(TOOLS)/bin/inferno-flamegraph ## A flame graph of a hit, and its instructions, in target/profile
+	@tests/install perf wrk valgrind objdump python3 taskset -- $(PROFILE_PACKAGES)
+	@mkdir -p target/profile
+	@PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" benches/profile/run.py target/release/breadbox target/profile >target/profile/hit.md
+	@cat target/profile/hit.md
+
+$(TOOLS)/bin/inferno-flamegraph:
+	$(CARGO) install --quiet --locked --root $(TOOLS) --version $(INFERNO) inferno
 
 # The applications are real; their frameworks come from PyPI and npm, and everything lands below target/backends.
 backends: setup setup-backends ## Run in front of Django and Next.js (BACKEND=django for one of them)

@@ -38,6 +38,8 @@ mod plain_proxy;
 mod process;
 #[path = "side_by_side/report.rs"]
 mod report;
+#[path = "side_by_side/scaling.rs"]
+mod scaling;
 #[path = "side_by_side/server.rs"]
 mod server;
 #[path = "side_by_side/stale.rs"]
@@ -60,11 +62,11 @@ use std::time::Duration;
 /// Measures Breadbox beside other caches.
 #[derive(Parser)]
 struct Arguments {
-    /// Cases to run: hot, browser, small, large, 304, zipf, uniform, gzip, br, bypass, nostore, churn, tls, h2, h2c, stale,
-    /// stampede, failing. Default: all.
+    /// Cases to run: hot, browser, small, large, 304, zipf, uniform, gzip, br, bypass, nostore, churn, tls, h2, h2c, scaling,
+    /// stale, stampede, failing. Default: all.
     #[arg(value_delimiter = ',')]
     cases: Vec<String>,
-    /// Servers besides Breadbox: nginx, varnish, haproxy, ats. Default: all.
+    /// Servers besides Breadbox: nginx, nginx-tuned, varnish, haproxy, ats. Default: all.
     #[arg(long, env = "SERVERS", value_delimiter = ',')]
     servers: Vec<String>,
     /// Three rounds of one second, instead of ten of three.
@@ -97,6 +99,7 @@ fn main() -> Result<()> {
     let mut words = std::env::args_os().skip(1);
     match words.next() {
         Some(word) if word == bare::ARGUMENT => return bare::respond(words.map(Into::into)),
+        Some(word) if word == scaling::ARGUMENT => return scaling::ask(words),
         Some(word) if word == plain_proxy::ARGUMENT => return plain_proxy::serve(words),
         _ => {}
     }
@@ -137,8 +140,9 @@ fn introduce(pace: Pace, pinned: bool) {
 type Start = fn(&Path, &Certificate) -> Result<Server>;
 
 /// The other caches, and the programs they are.
-const OTHERS: [(&str, &str, Start); 4] = [
+const OTHERS: [(&str, &str, Start); 5] = [
     ("nginx", "nginx", nginx::start),
+    ("nginx-tuned", "nginx", nginx::start_tuned),
     ("varnish", "varnishd", varnish::start),
     ("haproxy", "haproxy", haproxy::start),
     ("ats", "traffic_server", ats::start),
@@ -179,6 +183,9 @@ fn measure(arguments: &Arguments, servers: &[Server], dir: &Path, pace: Pace, re
     let of = |case: &str| servers.iter().filter(|server| !server.lacks.contains(&case)).collect::<Vec<_>>();
     if process::is_installed("wrk") {
         lanes::run(servers, dir, pace, wants, report)?;
+        if wants("scaling") {
+            scaling::run(&arguments.servers, &dir.join("scaling"), pace, report)?;
+        }
         if wants("stale") {
             stale::run(&of("stale"), dir, pace, report)?;
         }

@@ -20,7 +20,7 @@ mod variants;
 pub(crate) use clock::Clock;
 pub use disk::{Locked, OnLock};
 pub(crate) use heir::{Bequest, Relative};
-pub(crate) use hot::Loan;
+pub use hot::Loan;
 pub use journal::NotWrittenDown;
 pub(crate) use memory::Wear;
 pub(crate) use variants::Found;
@@ -105,7 +105,7 @@ impl Store {
     }
 
     /// The page of exactly this key in memory, unless it is void.
-    pub(crate) fn get<'k>(&self, key: impl Into<KeyRef<'k>>) -> Option<Arc<Page>> {
+    pub fn get<'k>(&self, key: impl Into<KeyRef<'k>>) -> Option<Arc<Page>> {
         match self.memory.get(key.into())? {
             Entry::Page(page) => self.valid(page),
             Entry::Variants(_) => None,
@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// The same for a hit: a page that this thread is asked for often it lends itself.
-    pub(crate) fn lend(&self, key: KeyRef<'_>) -> Option<Loan> {
+    pub fn lend(&self, key: KeyRef<'_>) -> Option<Loan> {
         let lending = self.memory.lend(key)?;
         self.lent(key, lending).ok()?
     }
@@ -177,7 +177,7 @@ impl Store {
     /// Keeps `page` in the place of what was stored under its key; of more than `max_variants`
     /// pages of one URL the least popular leaves. A page that became void while it was rendered is not
     /// kept at all, and none takes the place of one that saw a later purge sequence.
-    pub(crate) fn put(&self, page: Arc<Page>, max_variants: usize) {
+    pub fn put(&self, page: Arc<Page>, max_variants: usize) {
         let base = page.key.base();
         let _guard = self.variant_lock(base.as_ref().unwrap_or(&page.key)).lock();
         let is_older = |there: Arc<Page>| there.purge_seq > page.purge_seq;

@@ -1,5 +1,6 @@
 //! The caches whose memory is compared: each is started, filled, and asked for what it takes. Files that nginx keeps in
-//! a memory file system count as its memory.
+//! a memory file system count as its memory. What a cache takes before it has many pages is not counted for any of
+//! them, and none keeps a log in memory.
 
 use crate::origin;
 use anyhow::{Context, Result, bail};
@@ -12,8 +13,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(1800);
-/// Memory stands still when it has changed by less than this over a second.
-const STILL: i64 = 1 << 20;
+/// Memory stands still when it has changed by less than this over as many seconds as an allocator takes to give back
+/// what it does not need.
+const STILL: u64 = 1 << 20;
+const STILL_FOR: u32 = 12;
+/// Pages in front of those that are counted: threads are running then, and buffers are there.
+const WARM_UP: usize = 1000;
+/// Pages after which those that wait to be compressed are waited for. Breadbox leaves pages as they are that come
+/// faster than it compresses them for long, and other caches compress them before they answer.
+const PORTION: usize = 10_000;
 
 /// One of them. Dropping it ends it.
 struct Cache {
@@ -25,12 +33,15 @@ struct Cache {
     files: Option<PathBuf>,
 }
 
-/// Prints a line for each that is installed.
-pub(crate) fn compare(pages: usize) -> Result<()> {
+/// Prints a line for each that is installed and whose name begins with one of `wanted`, if that names any.
+pub(crate) fn compare(pages: usize, wanted: &[String]) -> Result<()> {
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|start| name.starts_with(start.as_str()));
+    let report =
+        |name, start: &dyn Fn(&Path) -> Result<Cache>| if wants(name) { report(name, pages, start) } else { Ok(()) };
     let origin = origin::start()?;
     println!("Memory for each of {pages} pages of 16 KiB\n");
-    println!("| {:<34} | {:>16} |", "", "bytes a page");
-    println!("|{:-<36}|{:->17}:|", "", "");
+    println!("| {:<34} | {:>16} | {:>16} |", "", "bytes a page", "by its own count");
+    println!("|{:-<36}|{:->17}:|{:->17}:|", "", "", "");
     let lines = [
         ("breadbox, br and gzip (default)", None),
         ("breadbox, br, zstd and gzip", Some("{ codings: [ br, zstd, gzip ] }")),
@@ -38,30 +49,35 @@ pub(crate) fn compare(pages: usize) -> Result<()> {
         ("breadbox, compression: off", Some("off")),
     ];
     for (name, compression) in lines {
-        let start = |dir: &Path| breadbox(dir, origin, compression);
-        report(name, pages, start)?;
+        report(name, &|dir| breadbox(dir, origin, compression))?;
     }
     if is_installed("nginx") {
-        report("nginx, proxy_cache on tmpfs", pages, |dir| nginx(dir, origin))?;
+        report("nginx, proxy_cache on tmpfs", &|dir| nginx(dir, origin, Compresses::No))?;
+        report("nginx, the same of gzip", &|dir| nginx(dir, origin, Compresses::Yes))?;
     }
     if is_installed("varnishd") {
-        report("varnish, malloc", pages, |dir| varnish(dir, origin, Compresses::No))?;
-        report("varnish, malloc, do_gzip", pages, |dir| varnish(dir, origin, Compresses::Yes))?;
+        report("varnish, malloc", &|dir| varnish(dir, origin, Compresses::No))?;
+        report("varnish, malloc, do_gzip", &|dir| varnish(dir, origin, Compresses::Yes))?;
     }
     Ok(())
 }
 
-fn report(name: &str, pages: usize, start: impl FnOnce(&Path) -> Result<Cache>) -> Result<()> {
+fn report(name: &str, pages: usize, start: &dyn Fn(&Path) -> Result<Cache>) -> Result<()> {
     let dir =
         tempfile::Builder::new().prefix("breadbox-bench-").tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
     let cache = start(dir.path()).with_context(|| format!("{name} does not start"))?;
     cache.wait_until_it_listens()?;
-    origin::ask_for_all(cache.address, 10)?;
+    origin::ask_for_all(cache.address, 0..WARM_UP)?;
+    cache.wait_until_it_is_done()?;
     let before = cache.memory();
-    origin::ask_for_all(cache.address, pages)?;
+    for start in (WARM_UP..WARM_UP + pages).step_by(PORTION) {
+        origin::ask_for_all(cache.address, start..(start + PORTION).min(WARM_UP + pages))?;
+        cache.wait_until_all_are_compressed()?;
+    }
     cache.wait_until_it_is_done()?;
     let each = (cache.memory() as f64 - before as f64) / pages as f64;
-    println!("| {name:<34} | {each:>16.0} |");
+    let own = cache.counted()?.map(|all| format!("{:.0}", all / (WARM_UP + pages) as f64)).unwrap_or_default();
+    println!("| {name:<34} | {each:>16.0} | {own:>16} |");
     Ok(())
 }
 
@@ -77,21 +93,48 @@ impl Cache {
         Ok(())
     }
 
-    /// Until no page waits to be compressed and memory stands still.
+    fn wait_until_all_are_compressed(&self) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while self.figure("breadbox_encodings_waiting")?.is_some_and(|waiting| waiting > 0.0) {
+            if Instant::now() > until {
+                bail!("pages wait to be compressed for longer than {PATIENCE:?}");
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// Until memory stands still.
     fn wait_until_it_is_done(&self) -> Result<()> {
         let until = Instant::now() + PATIENCE;
-        let mut last = 0;
+        let (mut first, mut seconds) = (self.memory(), 0);
         while Instant::now() < until {
-            let memory = i64::try_from(self.memory())?;
-            let waits = self.admin.map(|admin| origin::fetch(admin, "/metrics")).transpose()?;
-            let is_idle = waits.is_none_or(|text| text.contains("\nbreadbox_encodings_waiting 0\n"));
-            if is_idle && (memory - last).abs() < STILL {
+            thread::sleep(Duration::from_secs(1));
+            let memory = self.memory();
+            if memory.abs_diff(first) < STILL {
+                seconds += 1;
+            } else {
+                (first, seconds) = (memory, 0);
+            }
+            if seconds == STILL_FOR {
                 return Ok(());
             }
-            last = memory;
-            thread::sleep(Duration::from_secs(1));
         }
         bail!("it is not done after {PATIENCE:?}")
+    }
+
+    /// What Breadbox says that its pages weigh.
+    fn counted(&self) -> Result<Option<f64>> {
+        self.figure("breadbox_store_bytes")
+    }
+
+    /// The value of a series without labels, of those that have an admin listener.
+    fn figure(&self, series: &str) -> Result<Option<f64>> {
+        let Some(admin) = self.admin else { return Ok(None) };
+        let text = origin::fetch(admin, "/metrics")?;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = value.with_context(|| format!("there is no series {series}"))?;
+        Ok(Some(value.trim().parse()?))
     }
 
     /// Resident bytes of it and its children, shared pages divided among them, and of its files.
@@ -117,7 +160,10 @@ impl Drop for Cache {
 }
 
 fn breadbox(dir: &Path, origin: SocketAddr, compression: Option<&str>) -> Result<Cache> {
-    let (address, admin) = (free_address()?, free_address()?);
+    // Both are there at once, so they are two.
+    let both = [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+    let (address, admin) = (both[0].local_addr()?, both[1].local_addr()?);
+    drop(both);
     let compression = compression.map(|said| format!("compression: {said}\n")).unwrap_or_default();
     let config = format!(
         "shutdown_timeout: 1s\nlisteners: [ {{ address: \"{address}\" }} ]\nadmin: {{ address: \"{admin}\" }}\n{compression}\
@@ -132,19 +178,29 @@ fn breadbox(dir: &Path, origin: SocketAddr, compression: Option<&str>) -> Result
     Ok(Cache { child: spawn(&mut command)?, address, admin: Some(admin), files: None })
 }
 
-fn nginx(dir: &Path, origin: SocketAddr) -> Result<Cache> {
+/// With or without a second server in front of the origin, which compresses what the first one stores: nginx has no
+/// other way to keep what it has compressed itself.
+fn nginx(dir: &Path, origin: SocketAddr, compresses: Compresses) -> Result<Cache> {
     let address = free_address()?;
     // Workers of a root's nginx become somebody else, who could not write into our directory.
     let user = if fs::metadata("/proc/self")?.uid() == 0 { "user root;" } else { "" };
     let at = dir.display();
+    let (to, accepts) = match compresses {
+        Compresses::No => ("origin", ""),
+        Compresses::Yes => ("packer", "proxy_set_header Accept-Encoding gzip; gunzip on;"),
+    };
     let config = format!(
         "{user}\ndaemon off; worker_processes 1; error_log {at}/log crit; pid {at}/pid;\nevents {{ }}\nhttp {{\n\
          access_log off; proxy_temp_path {at}/temp; client_body_temp_path {at}/body; fastcgi_temp_path {at}/f;\n\
          uwsgi_temp_path {at}/u; scgi_temp_path {at}/s;\n\
          proxy_cache_path {at}/pages levels=1:2 keys_zone=pages:64m max_size=8g inactive=1d use_temp_path=off;\n\
+         proxy_http_version 1.1; proxy_set_header Connection \"\";\n\
          upstream origin {{ server {origin}; keepalive 16; }}\n\
-         server {{ listen {address}; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_cache pages;\n\
-         proxy_cache_valid 200 1d; location / {{ proxy_pass http://origin; }} }} }}\n"
+         upstream packer {{ server unix:{at}/packer; keepalive 16; }}\n\
+         server {{ listen {address}; proxy_cache pages; proxy_cache_valid 200 1d; {accepts}\n\
+         proxy_set_header Connection \"\"; location / {{ proxy_pass http://{to}; }} }}\n\
+         server {{ listen unix:{at}/packer; gzip on; gzip_comp_level 6; gzip_proxied any;\n\
+         location / {{ proxy_pass http://origin; }} }} }}\n"
     );
     let file = dir.join("nginx.conf");
     fs::write(&file, config)?;
@@ -165,11 +221,12 @@ fn varnish(dir: &Path, origin: SocketAddr, compresses: Compresses) -> Result<Cac
     fs::write(&file, vcl)?;
     let mut command = Command::new("varnishd");
     command.args(["-F", "-n"]).arg(dir.join("work")).arg("-a").arg(address.to_string()).arg("-f").arg(file);
-    command.args(["-s", "malloc,8g", "-T", "none", "-p", "thread_pools=1"]).env("PATH", path());
+    // Its log is a ring in shared memory that fills while pages are fetched; it is no part of a page.
+    command.args(["-s", "malloc,8g", "-T", "none", "-p", "thread_pools=1", "-p", "vsl_space=1M"]).env("PATH", path());
     Ok(Cache { child: spawn(&mut command)?, address, admin: None, files: None })
 }
 
-/// Whether Varnish compresses what it stores.
+/// Whether what is stored is compressed first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Compresses {
     No,

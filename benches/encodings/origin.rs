@@ -4,6 +4,7 @@ use crate::{PAGE, page};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::thread;
 
 /// Connections of the client.
@@ -56,11 +57,11 @@ fn head(reader: &mut impl BufRead) -> std::io::Result<Vec<String>> {
     }
 }
 
-/// Asks for this many pages once, as browsers do.
-pub(crate) fn ask_for_all(server: SocketAddr, pages: usize) -> Result<()> {
+/// Asks for these pages once, as browsers do.
+pub(crate) fn ask_for_all(server: SocketAddr, pages: Range<usize>) -> Result<()> {
     let threads: Vec<_> = (0..CONNECTIONS)
         .map(|first| {
-            let own: Vec<usize> = (first..pages).step_by(CONNECTIONS).collect();
+            let own: Vec<usize> = pages.clone().skip(first).step_by(CONNECTIONS).collect();
             thread::spawn(move || own.chunks(1000).try_for_each(|pages| some(server, pages)))
         })
         .collect();

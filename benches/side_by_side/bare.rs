@@ -5,7 +5,6 @@ use crate::process::Running;
 use anyhow::{Context, Result, bail};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token};
-use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -56,8 +55,8 @@ pub(crate) fn respond(files: impl Iterator<Item = PathBuf>) -> Result<()> {
     let mut responder = Responder {
         poll: Poll::new()?,
         listeners: Vec::new(),
-        connections: HashMap::new(),
-        next: 0,
+        connections: Vec::new(),
+        free: Vec::new(),
         request: vec![0; MAX_REQUEST],
     };
     for _ in &answers {
@@ -69,8 +68,10 @@ pub(crate) fn respond(files: impl Iterator<Item = PathBuf>) -> Result<()> {
 struct Responder {
     poll: Poll,
     listeners: Vec<TcpListener>,
-    connections: HashMap<Token, Connection>,
-    next: usize,
+    /// By their tokens, which are behind those of the listeners.
+    connections: Vec<Option<Connection>>,
+    /// Places in that list without a connection.
+    free: Vec<usize>,
     /// Where requests are read.
     request: Vec<u8>,
 }
@@ -85,8 +86,7 @@ struct Connection {
 impl Responder {
     fn listen(&mut self) -> io::Result<SocketAddr> {
         let mut listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        self.poll.registry().register(&mut listener, Token(self.next), Interest::READABLE)?;
-        self.next += 1;
+        self.poll.registry().register(&mut listener, Token(self.listeners.len()), Interest::READABLE)?;
         let address = listener.local_addr();
         self.listeners.push(listener);
         address
@@ -109,15 +109,18 @@ impl Responder {
     fn handle(&mut self, token: Token, answers: &[Vec<u8>]) -> io::Result<()> {
         if let Some(listener) = self.listeners.get(token.0) {
             while let Ok((stream, _)) = listener.accept() {
-                let connection = Connection::new(stream, token.0, self.poll.registry(), Token(self.next))?;
-                self.connections.insert(Token(self.next), connection);
-                self.next += 1;
+                let place = self.free.pop().unwrap_or(self.connections.len());
+                self.connections.resize_with(self.connections.len().max(place + 1), || None);
+                let its = Token(self.listeners.len() + place);
+                self.connections[place] = Some(Connection::new(stream, token.0, self.poll.registry(), its)?);
             }
             return Ok(());
         }
-        let Some(connection) = self.connections.get_mut(&token) else { return Ok(()) };
+        let place = token.0 - self.listeners.len();
+        let Some(connection) = &mut self.connections[place] else { return Ok(()) };
         if connection.advance(&answers[connection.answer], &mut self.request).is_err() {
-            self.connections.remove(&token);
+            self.connections[place] = None;
+            self.free.push(place);
         }
         Ok(())
     }

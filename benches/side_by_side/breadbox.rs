@@ -1,8 +1,8 @@
-//! Breadbox with one thread and a `proxy.yaml` that asks for the same as nginx's configuration.
+//! Breadbox, with one thread where nothing else is said, and a `proxy.yaml` that asks for the same as nginx's configuration.
 
 use crate::certificate::Certificate;
 use crate::origin::{Behaviour, Origin};
-use crate::process::Running;
+use crate::process::{Cores, Running};
 use crate::server::{Server, free_address, wait_until_ready};
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -17,18 +17,23 @@ pub(crate) fn binary() -> PathBuf {
 
 /// Starts it with everything it writes under `dir`.
 pub(crate) fn start(dir: &Path, certificate: &Certificate) -> Result<Server> {
+    start_with(1, Cores::Own, dir, certificate)
+}
+
+/// The same with so many threads on these cores.
+pub(crate) fn start_with(threads: usize, on: Cores, dir: &Path, certificate: &Certificate) -> Result<Server> {
     let dir = dir.join("breadbox");
     fs::create_dir_all(&dir)?;
     let (address, origin, log) = (free_address()?, Origin::start()?, dir.join("log"));
     let file = dir.join("proxy.yaml");
     let (tls, h2c) = (free_address()?, free_address()?);
-    fs::write(&file, config([address, tls, h2c], free_address()?, origin.address(), certificate))?;
+    fs::write(&file, config(threads, [address, tls, h2c], free_address()?, origin.address(), certificate))?;
     let mut command = Command::new("sh");
     // The shell only turns both outputs to one file, and becomes the program.
     command.args(["-c", "exec \"$0\" run --config \"$1\" >\"$2\" 2>&1"]).arg(binary()).arg(&file).arg(&log);
     command.env("BREADBOX_LOG", "warn");
     File::create(&log).context("cannot write Breadbox' log")?;
-    let mut process = Running::start(&command, Stdio::null())?;
+    let mut process = Running::start_on(on, &command, Stdio::null())?;
     wait_until_ready("breadbox", &mut process, address, &log)?;
     Ok(Server {
         name: "breadbox",
@@ -44,6 +49,7 @@ pub(crate) fn start(dir: &Path, certificate: &Certificate) -> Result<Server> {
 }
 
 fn config(
+    threads: usize,
     [address, tls, h2c]: [SocketAddr; 3],
     admin: SocketAddr,
     origin: SocketAddr,
@@ -51,7 +57,7 @@ fn config(
 ) -> String {
     let (chain, key) = (certificate.chain.display(), certificate.key.display());
     format!(
-        r#"threads: 1
+        r#"threads: {threads}
 shutdown_timeout: 1s
 listeners:
   - address: {address}

@@ -21,7 +21,7 @@ struct Contender<'a> {
     address: SocketAddr,
     process: &'a process::Running,
     headers: Vec<String>,
-    /// Bytes of an answer's body, and how they are encoded.
+    /// Bytes of an answer over HTTP/1.1, head and body, and how the body is encoded.
     answer: String,
     samples: Vec<Sample>,
 }
@@ -105,7 +105,7 @@ fn contenders<'a>(
             println!("\n{}: {} is left out, it answers {}", lane.name, server.name, answer.status());
             continue;
         }
-        let length = answer.header("content-length").unwrap_or_else(|| "?".to_owned());
+        let length = answer.bytes().len();
         let encoding = answer.header("content-encoding").unwrap_or_default();
         contenders.push(Contender {
             name: server.name,
@@ -161,7 +161,7 @@ fn take_turn(wrk: &Wrk, lane: &Lane, contender: &Contender<'_>, time: Duration, 
 fn print(lane: &Lane, contenders: &[Contender<'_>]) {
     println!("\n## {}: {}\n", lane.name, lane.title);
     let columns =
-        ["", "body", "requests/s", "CPU µs/request", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "MiB", "errors"];
+        ["", "bytes", "requests/s", "CPU µs/request", "p50 µs", "p99 µs", "p99.9 µs", "max µs", "MiB", "errors"];
     let mut table = Table::new(&columns);
     for contender in contenders {
         let front = [contender.name.to_owned(), contender.answer.clone()];
@@ -204,7 +204,7 @@ fn compare(lane: &Lane, contenders: &[Contender<'_>], report: &mut Report) {
             "breadbox" => continue,
             "bare" => Some(1.15).filter(|_| lane.name == "hot"),
             "pingora" => Some(1.10),
-            "nginx" if lane.name == "hot" => Some(0.75),
+            "nginx" | "nginx-tuned" if lane.name == "hot" => Some(0.75),
             _ => Some(1.0).filter(|_| !lane.is_proxied()),
         };
         let cpu = ratios(ours, theirs, |sample| sample.cpu_us);

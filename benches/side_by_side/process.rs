@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// The core of the servers that are measured.
 const SERVER_CORE: &str = "0";
+/// Where servers and clients share two cores.
+const BOTH_CORES: &str = "0,1";
 /// The core of everything else: the load generator, the origins and this process.
 const CLIENT_CORE: &str = "1";
 /// How long a server may take to end before it is killed.
@@ -30,6 +33,15 @@ struct Leftovers {
     dirs: BTreeSet<PathBuf>,
 }
 
+/// Where a program of a run may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// Servers and clients have a core each.
+    Own,
+    /// All have both.
+    Both,
+}
+
 /// A server of this run; dropping it ends it.
 pub(crate) struct Running {
     child: Child,
@@ -39,7 +51,12 @@ impl Running {
     /// Starts the program on the servers' core, with the arguments and the environment of `command` and its output
     /// sent to `output`.
     pub(crate) fn start(command: &Command, output: Stdio) -> Result<Running> {
-        let child = wrapped(command)
+        Running::start_on(Cores::Own, command, output)
+    }
+
+    /// The same on these cores.
+    pub(crate) fn start_on(cores: Cores, command: &Command, output: Stdio) -> Result<Running> {
+        let child = wrapped(command, if cores == Cores::Own { SERVER_CORE } else { BOTH_CORES })
             .stdout(output)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
@@ -177,13 +194,13 @@ fn leftovers() -> MutexGuard<'static, Leftovers> {
 }
 
 /// The command behind `setpriv` and `taskset`, as far as they are there; both become the program by `exec`.
-fn wrapped(command: &Command) -> Command {
+fn wrapped(command: &Command, on: &str) -> Command {
     let mut words: Vec<std::ffi::OsString> = Vec::new();
     if is_installed("setpriv") {
         words.extend(["setpriv", "--pdeathsig", "TERM"].map(Into::into));
     }
     if is_installed("taskset") && cores() > 1 {
-        words.extend(["taskset", "-c", SERVER_CORE].map(Into::into));
+        words.extend(["taskset", "-c", on].map(Into::into));
     }
     words.push(command.get_program().to_owned());
     words.extend(command.get_args().map(ToOwned::to_owned));
@@ -195,6 +212,16 @@ fn wrapped(command: &Command) -> Command {
         }
     }
     wrapped
+}
+
+/// A client that may be on these cores.
+pub(crate) fn client_on(on: Cores, program: &OsStr) -> Command {
+    if on == Cores::Own || !is_installed("taskset") || cores() == 1 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", BOTH_CORES]).arg(program);
+    command
 }
 
 fn quiet(program: &str) -> Command {

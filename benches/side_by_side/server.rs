@@ -4,8 +4,10 @@ use crate::client::Connection;
 use crate::origin::{Behaviour, Origin};
 use crate::process::Running;
 use anyhow::{Result, bail};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,9 +36,16 @@ pub(crate) struct Server {
     pub(crate) keeps_stale: Behaviour,
 }
 
-/// A port of 127.0.0.1 that nobody has.
+/// A port of 127.0.0.1 that nobody has, and that was not given to anybody before.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        if given.insert(address.port()) {
+            return Ok(address);
+        }
+    }
 }
 
 /// Waits until the server answers 200, or says what its log says.

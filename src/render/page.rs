@@ -56,7 +56,7 @@ impl Recipe {
             fields,
             for_starter: own,
             lifetime,
-            origin_validators: validation::validators(answer.fields),
+            origin_validators: own_validators(answer.fields),
             tags: tags::of_answer(route, order.key.uri().path, answer.fields),
             purge_seq,
             selecting,
@@ -207,11 +207,10 @@ pub(super) fn renewed(
         Storability::Store(lifetime) => (lifetime, true),
         Storability::Uncacheable(_) => (over(answer), false),
     };
-    let named = validation::validators(answer.fields);
-    let had = &prior.origin_validators;
+    let (named, had) = (own_validators(answer.fields), &prior.origin_validators);
     let origin_validators = Validators {
-        etag: named.etag.as_ref().map(detached_value).or_else(|| had.etag.clone()),
-        last_modified: named.last_modified.as_ref().map(detached_value).or_else(|| had.last_modified.clone()),
+        etag: named.etag.or_else(|| had.etag.clone()),
+        last_modified: named.last_modified.or_else(|| had.last_modified.clone()),
     };
     let fields = detached(&renewal.fields);
     let (key, selecting) = reselected(route, order, prior, &fields);
@@ -302,6 +301,12 @@ fn length(answer: &Arriving) -> Option<u64> {
     }
 }
 
+/// The validators of an answer, which a page keeps.
+fn own_validators(fields: &Fields) -> Validators {
+    let Validators { etag, last_modified } = validation::validators(fields);
+    Validators { etag: etag.as_ref().map(detached_value), last_modified: last_modified.as_ref().map(detached_value) }
+}
+
 /// Values that share no memory with the buffer the head was read into.
 fn detached(fields: &Fields) -> Fields {
     fields.iter().map(|(name, value)| (name.clone(), detached_value(value))).collect()
@@ -309,4 +314,22 @@ fn detached(fields: &Fields) -> Fields {
 
 fn detached_value(value: &HeaderValue) -> HeaderValue {
     HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_page_keeps_of_a_head_does_not_keep_the_buffer_that_it_was_read_into() {
+        // Pages had the origin's `ETag` as a part of that buffer, and with it all of its 4 KiB.
+        let buffer = Bytes::from(b"\"v1\"Thu, 01 Jan 2026 00:00:00 GMT".repeat(100));
+        let value = |range| HeaderValue::from_maybe_shared(buffer.slice(range)).expect("a value");
+        let head: Fields = [(header::ETAG, value(0..4)), (header::LAST_MODIFIED, value(4..33))].into_iter().collect();
+        let (validators, fields) = (own_validators(&head), detached(&head));
+        drop(head);
+        assert_eq!(validators.etag.as_ref().map(HeaderValue::as_bytes), Some(&b"\"v1\""[..]));
+        assert_eq!(fields.len(), 2);
+        assert!(validators.last_modified.is_some() && buffer.is_unique());
+    }
 }

@@ -28,7 +28,7 @@ const SHARE: usize = 16;
 
 /// A page as it was found.
 #[derive(Clone, Debug)]
-pub(crate) enum Loan {
+pub enum Loan {
     /// By the tier: the use is to be counted.
     Found(Arc<Page>),
     /// By the thread itself, which counts.
@@ -37,7 +37,7 @@ pub(crate) enum Loan {
 
 /// A thread's own hold of a page: whoever takes a share in it writes to no other thread's memory.
 #[derive(Debug)]
-pub(crate) struct Own(Arc<Page>);
+pub struct Own(Arc<Page>);
 
 impl Deref for Own {
     type Target = Arc<Page>;
