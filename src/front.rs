@@ -28,6 +28,7 @@ mod transport;
 mod tunnel;
 mod wake;
 mod warm;
+mod watched;
 
 pub(crate) use handler::{Proxy, proxy};
 pub(crate) use hit_lane::Lane;

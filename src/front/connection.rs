@@ -6,6 +6,7 @@ use super::guard::{Guarded, Phase};
 use super::hit_lane::{Greeting, Hits, Lane, Left};
 use super::listen::{self, LAST_REQUESTS, LiveLimits};
 use super::transport::Transport;
+use super::watched::Watched;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -19,9 +20,9 @@ use tokio::net::TcpStream;
 /// Serves a connection over TCP that began so, as [`serve`] does; pingora hears of it when there is something else
 /// than hits.
 pub(super) async fn serve_tcp<A>(
-    lane: Option<&Lane>,
+    lane: &Lane,
     app: &Arc<A>,
-    mut tcp: TcpStream,
+    mut tcp: Watched,
     peer: SocketAddr,
     greeting: Option<Greeting>,
     limits: &Arc<LiveLimits>,
@@ -29,17 +30,19 @@ pub(super) async fn serve_tcp<A>(
 ) where
     A: HttpServerApp + Send + Sync + 'static,
 {
-    let Some(lane) = lane else {
-        listen::send_at_once(&tcp);
-        return Box::pin(serve(None, app, plain(tcp, peer, &[]), peer, limits, stopping)).await;
-    };
     let greeting = greeting.unwrap_or_else(Greeting::nothing);
     let (mut hits, mut ahead) = Hits::go_on(lane, peer.ip(), stopping, greeting);
     let left = hits.answer(&mut tcp, &mut ahead).await;
-    match left {
-        Left::Ended => return hits.leave(ahead),
-        Left::Over => return Box::pin(farewell::end(&mut tcp)).await,
-        Left::Request(_) | Left::All(_) => {}
+    if let Left::Ended = left {
+        return hits.leave(ahead);
+    }
+    let mut tcp = match tcp.into_tcp() {
+        Ok(tcp) => tcp,
+        // The client sees it close.
+        Err(error) => return tracing::warn!(%error, "a connection could not be served to its end"),
+    };
+    if let Left::Over = left {
+        return Box::pin(farewell::end(&mut tcp)).await;
     }
     listen::send_at_once(&tcp);
     let mut connection = Box::new(Guarded::new(plain(tcp, peer, &[]), Arc::clone(limits)));

@@ -13,7 +13,7 @@ mod request;
 mod streams;
 mod turn;
 
-use super::listen::{self, LAST_REQUESTS, LiveLimits, Recent};
+use super::listen::{LAST_REQUESTS, LiveLimits, Recent};
 use super::wake::Rarely;
 use crate::config::Scheme;
 use crate::render::Engine;
@@ -25,14 +25,14 @@ use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
 use request::Read;
 use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 pub(super) use streams::Streams;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use turn::{Begun, Client, Turn, poll_send};
 
 /// Room for what a client sends at once; a longer head makes it grow as far as `max_head`.
@@ -58,20 +58,21 @@ impl Lane {
 }
 
 /// A client's connection.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Unpin {
+pub(super) trait Connection: AsyncWrite + Unpin {
     /// More is to be written than can be in one go: what is written is to be sent, however little it is.
     fn send_at_once(&self);
-}
 
-impl Connection for TcpStream {
-    fn send_at_once(&self) {
-        listen::send_at_once(self);
-    }
+    /// Reads into the room that there is behind `bytes`, and answers how much; 0 at the end.
+    fn poll_receive(&mut self, cx: &mut Context<'_>, bytes: &mut Vec<u8>) -> Poll<io::Result<usize>>;
 }
 
 impl Connection for Stream {
     /// Whoever made it has seen to that.
     fn send_at_once(&self) {}
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>, bytes: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        pin!(self.read_buf(bytes)).poll(cx)
+    }
 }
 
 /// Why the lane is left.
@@ -230,16 +231,15 @@ impl<'a> Hits<'a> {
     }
 
     /// Reads more, unless the connection has ended or is to.
-    fn poll_more<S: AsyncRead + Unpin>(
+    fn poll_more(
         &mut self,
         cx: &mut Context<'_>,
-        connection: &mut S,
+        connection: &mut impl Connection,
         bytes: &mut Vec<u8>,
         is_idle: bool,
         stopped: &mut Rarely<impl Future<Output = ()> + Unpin>,
     ) -> Poll<Result<(), Left>> {
-        let read = pin!(connection.read_buf(bytes)).poll(cx);
-        if let Poll::Ready(read) = read {
+        if let Poll::Ready(read) = connection.poll_receive(cx, bytes) {
             return Poll::Ready(if read.is_ok_and(|length| length > 0) { Ok(()) } else { Err(Left::Ended) });
         }
         if is_idle && stopped.poll(cx).is_ready() {

@@ -3,12 +3,13 @@
 //! The accept loop is ours rather than pingora's, so that port 0 can be announced, a connection can
 //! have its listener's limits, and a stop waits for connections instead of a fixed time.
 
+use super::watched::Watched;
 use crate::config::Limits;
 use arc_swap::{ArcSwap, Cache, Guard};
 use rustix::net::SocketFlags;
 use rustix::net::sockopt::set_socket_reuseport;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener as Socket, TcpStream};
+use std::net::{SocketAddr, TcpListener as Socket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that are taken before those that are open have their turn.
 const ROUND: usize = 32;
+/// So many that come at once have been waiting for a while, by then with what they want.
+const CROWD: usize = 8;
 /// How often such an error is worth a line.
 const SAY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -86,10 +89,9 @@ impl Waiting {
 /// A connection that nobody watches yet.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    /// It does not block.
-    pub(super) tcp: TcpStream,
+    pub(super) tcp: Watched,
     pub(super) peer: SocketAddr,
-    /// Others came with it, so that it has waited for a while.
+    /// It was one of a crowd.
     pub(super) has_waited: bool,
 }
 
@@ -97,7 +99,7 @@ fn accept_one(socket: &Socket) -> io::Result<Accepted> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (tcp, peer) = rustix::net::acceptfrom_with(socket, flags)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).ok_or(ErrorKind::ConnectionAborted)?;
-    Ok(Accepted { tcp: tcp.into(), peer, has_waited: false })
+    Ok(Accepted { tcp: Watched::not(tcp.into()), peer, has_waited: false })
 }
 
 /// A listener's limits, which a change of the configuration changes for connections that are open, too.
@@ -200,7 +202,7 @@ pub(crate) async fn accept(socket: Waiting, mut stop: watch::Receiver<bool>, ser
             accepted = socket.take(&mut taken) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let (has_waited, may_be_more) = (taken.len() > 1, taken.len() == ROUND);
+        let (has_waited, may_be_more) = (taken.len() >= CROWD, taken.len() == ROUND);
         taken.drain(..).for_each(|one| serve(Accepted { has_waited, ..one }));
         match accepted {
             // Those that are open have their turn before the next.

@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
@@ -56,11 +57,11 @@ impl From<Accepted> for Greeted {
 
 /// Answers a client's first request, where that can be done at once; nothing if the connection has ended with that.
 /// It waits for nothing.
-pub(crate) fn greet(door: &Door, accepted: Accepted, stopping: &ShutdownWatch) -> Option<Greeted> {
+pub(crate) fn greet(door: &Door, mut accepted: Accepted, stopping: &ShutdownWatch) -> Option<Greeted> {
     // To look for a request in vain costs more than is saved: one that is taken as soon as it is made has brought none.
     let is_worth_it = accepted.has_waited && door.is_plain();
     let Some(lane) = door.lane.as_ref().filter(|_| is_worth_it) else { return Some(accepted.into()) };
-    let greeting = hit_lane::greet(lane, &accepted.tcp, accepted.peer.ip(), stopping)?;
+    let greeting = hit_lane::greet(lane, &mut accepted.tcp, accepted.peer.ip(), stopping)?;
     Some(Greeted { accepted, greeting: Some(greeting) })
 }
 
@@ -77,18 +78,23 @@ where
     A: HttpServerApp + Send + Sync + 'static,
 {
     let Greeted { accepted: Accepted { tcp, peer, .. }, greeting } = greeted;
-    let tcp = match TcpStream::from_std(tcp) {
-        Ok(tcp) => tcp,
-        // The client sees the connection close.
-        Err(error) => return tracing::warn!(%error, "a connection could not be served"),
-    };
-    if door.is_plain() {
-        return connection::serve_tcp(door.lane.as_ref(), app, tcp, peer, greeting, &door.limits, stopping).await;
+    let could_not = |error: io::Error| tracing::warn!(%error, "a connection could not be served");
+    if let Some(lane) = door.lane.as_ref().filter(|_| door.is_plain()) {
+        // Where it cannot be watched, the client sees it close.
+        return match tcp.watch() {
+            Ok(tcp) => connection::serve_tcp(lane, app, tcp, peer, greeting, &door.limits, stopping).await,
+            Err(error) => could_not(error),
+        };
     }
+    let tcp = match tcp.into_tcp() {
+        Ok(tcp) => tcp,
+        Err(error) => return could_not(error),
+    };
     // In boxes, so that a plain connection, which needs none of this, is not as large as one that does.
     listen::send_at_once(&tcp);
     let received = match &door.tls {
         Some(tls) => Box::pin(tls.accept(tcp, peer, metrics)).await,
+        None if !door.h2c => Some(Received::Http1(connection::plain(tcp, peer, &[]))),
         None => Box::pin(detect(tcp, peer, &door.limits.now())).await,
     };
     match received {

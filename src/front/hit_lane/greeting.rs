@@ -5,15 +5,11 @@
 use super::answer::Scratch;
 use super::turn::{Client, Turn};
 use super::{Lane, MOST_ROOM, ROOM};
+use crate::front::watched::Watched;
 use pingora::server::ShutdownWatch;
-use rustix::buffer::spare_capacity;
-use rustix::net::RecvFlags;
 use std::cell::Cell;
-use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::{IpAddr, TcpStream};
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use tokio::io::AsyncWrite;
+use std::net::IpAddr;
+use std::task::{Context, Waker};
 
 /// What a connection brought at once.
 pub(in crate::front) struct Greeting {
@@ -49,17 +45,17 @@ pub(super) fn keep(scratch: Scratch, mut bytes: Vec<u8>) {
 /// that.
 pub(in crate::front) fn greet(
     lane: &Lane,
-    tcp: &TcpStream,
+    tcp: &mut Watched,
     peer: IpAddr,
     stopping: &ShutdownWatch,
 ) -> Option<Greeting> {
     let client = Client { lane, peer, stopping };
     let Greeting { mut scratch, mut bytes, .. } = Greeting::nothing();
-    let turn = match rustix::net::recv(tcp, spare_capacity(&mut bytes), RecvFlags::empty()) {
-        Ok((0, _)) => Turn::Gone,
+    let turn = match tcp.read_now(&mut bytes) {
+        Ok(0) => Turn::Gone,
         Ok(_) => {
             let cx = &mut Context::from_waker(Waker::noop());
-            client.turn(cx, &mut AtOnce(tcp), &bytes, &lane.limits.now(), &mut scratch)
+            client.turn(cx, tcp, &bytes, &lane.limits.now(), &mut scratch)
         }
         // Whoever goes on finds out what else it is.
         Err(_) => Turn::Partial,
@@ -76,41 +72,4 @@ pub(in crate::front) fn greet(
     // Half a head is read again with the other half.
     let turn = Some(turn).filter(|turn| !matches!(turn, Turn::Partial));
     Some(Greeting { scratch, bytes, turn })
-}
-
-/// A connection as it takes bytes now; nobody is woken when it takes more.
-struct AtOnce<'a>(&'a TcpStream);
-
-impl AtOnce<'_> {
-    fn poll(mut write: impl FnMut() -> io::Result<usize>) -> Poll<io::Result<usize>> {
-        loop {
-            match write() {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
-                written => return Poll::Ready(written),
-            }
-        }
-    }
-}
-
-impl AsyncWrite for AtOnce<'_> {
-    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        AtOnce::poll(|| (&mut &*self.0).write(buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        AtOnce::poll(|| (&mut &*self.0).write_vectored(bufs))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }
