@@ -166,6 +166,9 @@ pub(super) async fn stream(
     with_tracking(&mut response, tracking)?;
     ctx.status = head.status.as_u16();
     let bodyless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !bodyless && waiter.has_chunk() {
+        hold_head(session);
+    }
     keep_date(session, &response);
     ctx.answers();
     session.write_response_header(Box::new(response), bodyless).await?;
@@ -183,6 +186,13 @@ pub(super) async fn stream(
 pub(super) fn keep_date(session: &Session, head: &ResponseHeader) {
     if let Some(guarded) = Guarded::of(session) {
         guarded.phase().keep_date(head.headers.get(header::DATE).cloned());
+    }
+}
+
+/// The head that is written next goes out together with what is written or read after it.
+pub(super) fn hold_head(session: &Session) {
+    if let Some(guarded) = Guarded::of(session) {
+        guarded.phase().hold_next();
     }
 }
 
@@ -292,8 +302,8 @@ pub(super) async fn send(
 ) -> pingora::Result<()> {
     ctx.status = head.status.as_u16();
     let bodyless = is_head || body.is_empty();
-    if !bodyless && let Some(guarded) = Guarded::of(session) {
-        guarded.phase().hold_next();
+    if !bodyless {
+        hold_head(session);
     }
     keep_date(session, &head);
     ctx.answers();
