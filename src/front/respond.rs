@@ -132,7 +132,7 @@ pub(super) async fn interim(session: &mut Session, said: &Informational) -> ping
     if session.req_header().version < Version::HTTP_11 {
         return Ok(());
     }
-    let mut head = ResponseHeader::build(said.status, Some(said.fields.len()))?;
+    let mut head = ResponseHeader::build_no_case(said.status, Some(said.fields.len()))?;
     for (name, value) in said.fields.iter() {
         head.append_header(name, value)?;
     }
@@ -224,7 +224,7 @@ pub(super) async fn error(
     let own = page_of(ctx);
     let facts = Facts { status, retry_after, request_id: Some(ctx.id.as_str()) };
     let body = error_page::body(own.as_deref().unwrap_or(error_page::BUILTIN), &facts, media);
-    let mut head = ResponseHeader::build(status, Some(9))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(9))?;
     head.insert_header(header::CONTENT_TYPE, media.content_type())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
@@ -254,7 +254,7 @@ fn page_of(ctx: &Ctx) -> Option<Arc<str>> {
 
 /// The head of a response made from stored fields.
 fn start(status: StatusCode, fields: &Fields, ctx: &Ctx, page: Option<&Page>) -> pingora::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(status, Some(fields.len() + 5))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(fields.len() + 5))?;
     for (name, value) in fields.iter() {
         head.append_header(name, value)?;
     }

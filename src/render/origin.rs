@@ -274,8 +274,9 @@ impl OriginRequest {
             return Err(OriginError::Unsendable { reason: "the target is not in origin-form".to_owned() });
         }
         let unsendable = |error: pingora::BError| OriginError::Unsendable { reason: error.to_string() };
-        let mut head = RequestHeader::build(self.method.clone(), self.target.as_bytes(), Some(self.fields.len()))
-            .map_err(unsendable)?;
+        let mut head =
+            RequestHeader::build_no_case(self.method.clone(), self.target.as_bytes(), Some(self.fields.len()))
+                .map_err(unsendable)?;
         for (name, value) in self.fields.iter() {
             head.append_header(name.clone(), value.clone()).map_err(unsendable)?;
         }
