@@ -96,7 +96,7 @@ pub(super) fn prepare_request(incoming: &Incoming<'_>, request: &mut RequestHead
 /// and the sequence of that has to be written down before the client hears of it.
 pub(super) fn finish_response(
     engine: &Engine,
-    session: &Session,
+    session: &mut Session,
     response: &mut ResponseHeader,
     ctx: &mut Ctx,
 ) -> pingora::Result<Option<PurgeSeq>> {
@@ -121,6 +121,11 @@ pub(super) fn finish_response(
     response.append_header(HeaderName::from_static("cache-status"), value)?;
     response.insert_header(REQUEST_ID, ctx.id.header_value())?;
     respond::keep_date(session, response);
+    // The body is often here with the head, and otherwise pingora goes on to see whether the client hangs up; while
+    // it reads an upload it may wait for something else.
+    if session.is_body_done() {
+        respond::hold_head(session);
+    }
     Ok(invalidated)
 }
 

@@ -60,7 +60,7 @@ impl Phase {
         self.now.store(OPEN, Ordering::Relaxed);
     }
 
-    /// What is written next is followed at once by more, or by a flush: it may wait for that.
+    /// What is written next is followed at once by more, by a flush, or by a read: it may wait for that.
     pub(super) fn hold_next(&self) {
         self.hold.store(true, Ordering::Relaxed);
     }
@@ -219,6 +219,8 @@ impl Guarded {
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // Whoever waits for the client has nothing to write behind a head that is held. An error is the next write's.
+        let _ = this.poll_release(cx);
         let phase = this.phase.now.load(Ordering::Relaxed);
         this.set_timer(phase);
         let before = buf.filled().len();

@@ -132,7 +132,7 @@ pub(super) async fn interim(session: &mut Session, said: &Informational) -> ping
     if session.req_header().version < Version::HTTP_11 {
         return Ok(());
     }
-    let mut head = ResponseHeader::build(said.status, Some(said.fields.len()))?;
+    let mut head = ResponseHeader::build_no_case(said.status, Some(said.fields.len()))?;
     for (name, value) in said.fields.iter() {
         head.append_header(name, value)?;
     }
@@ -166,6 +166,9 @@ pub(super) async fn stream(
     with_tracking(&mut response, tracking)?;
     ctx.status = head.status.as_u16();
     let bodyless = is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !bodyless && waiter.has_chunk() {
+        hold_head(session);
+    }
     keep_date(session, &response);
     ctx.answers();
     session.write_response_header(Box::new(response), bodyless).await?;
@@ -183,6 +186,13 @@ pub(super) async fn stream(
 pub(super) fn keep_date(session: &Session, head: &ResponseHeader) {
     if let Some(guarded) = Guarded::of(session) {
         guarded.phase().keep_date(head.headers.get(header::DATE).cloned());
+    }
+}
+
+/// The head that is written next goes out together with what is written or read after it.
+pub(super) fn hold_head(session: &Session) {
+    if let Some(guarded) = Guarded::of(session) {
+        guarded.phase().hold_next();
     }
 }
 
@@ -214,7 +224,7 @@ pub(super) async fn error(
     let own = page_of(ctx);
     let facts = Facts { status, retry_after, request_id: Some(ctx.id.as_str()) };
     let body = error_page::body(own.as_deref().unwrap_or(error_page::BUILTIN), &facts, media);
-    let mut head = ResponseHeader::build(status, Some(9))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(9))?;
     head.insert_header(header::CONTENT_TYPE, media.content_type())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
@@ -247,7 +257,7 @@ pub(super) const OWN_FIELDS: usize = 5;
 
 /// The head of a response made from stored fields.
 fn start(status: StatusCode, fields: &Fields, ctx: &Ctx, page: Option<&Page>) -> pingora::Result<ResponseHeader> {
-    let head = ResponseHeader::build(status, Some(fields.len() + OWN_FIELDS))?;
+    let head = ResponseHeader::build_no_case(status, Some(fields.len() + OWN_FIELDS))?;
     let age = page.map(|page| freshness::age(&page.lifetime, ctx.now_at_edge()));
     with_fields(head, fields, age, &ctx.outcome, ctx.now_at_edge(), ctx.id.header_value())
 }
@@ -310,8 +320,8 @@ pub(super) async fn send(
 ) -> pingora::Result<()> {
     ctx.status = head.status.as_u16();
     let bodyless = is_head || body.is_empty();
-    if !bodyless && let Some(guarded) = Guarded::of(session) {
-        guarded.phase().hold_next();
+    if !bodyless {
+        hold_head(session);
     }
     keep_date(session, &head);
     ctx.answers();

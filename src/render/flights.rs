@@ -14,6 +14,7 @@ use crate::policy::{Key, Standing};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 const SHARDS: usize = 64;
 
@@ -62,6 +63,16 @@ impl Order {
     }
 }
 
+/// Starts a render that belongs to nobody. It takes its first step here, so that the origin is asked before this thread
+/// turns to what else there is, such as those who want the same page.
+fn set_off(render: impl Future<Output = ()> + Send + 'static) {
+    let mut render = Box::pin(render);
+    // The task polls it once more, whatever happened by then.
+    if render.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        tokio::spawn(render);
+    }
+}
+
 impl Default for Flights {
     fn default() -> Self {
         Flights((0..SHARDS).map(|_| Shard::default()).collect())
@@ -105,7 +116,7 @@ impl Engine {
         let waiter = flight.start();
         shard.insert(key.clone(), UnderWay { flight: Arc::clone(&flight), by });
         drop(shard);
-        tokio::spawn(run::fly(Arc::clone(self), flight, order(), Class::Miss));
+        set_off(run::fly(Arc::clone(self), flight, order(), Class::Miss));
         Some(waiter)
     }
 
@@ -158,5 +169,27 @@ impl Engine {
         let Some(route) = now.routes.find(&host, uri.path) else { return false };
         let origin = now.route(route).origin;
         Renderer::of(&now, route, origin).is_like(&order.renderer())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::set_off;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_render_has_begun_when_its_starter_goes_on_and_ends_without_it() {
+        // There is one thread: what is only spawned has not run yet.
+        let (tell, mut begun) = oneshot::channel();
+        let (answer, answered) = oneshot::channel::<()>();
+        let (end, ended) = oneshot::channel();
+        set_off(async move {
+            tell.send(()).expect("the test waits");
+            answered.await.expect("the test answers");
+            end.send(()).expect("the test waits");
+        });
+        assert_eq!(begun.try_recv(), Ok(()));
+        answer.send(()).expect("it goes on");
+        ended.await.expect("it ends");
     }
 }

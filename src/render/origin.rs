@@ -10,8 +10,7 @@
 //! Renders speak HTTP/1.1, over TLS too: an origin has at most `max_renders` under way, so there is
 //! nothing to multiplex, and the loss of one connection costs one render.
 //!
-//! The connector and its pool may be used from any of pingora's runtimes: a connection stays with the
-//! runtime that opened it, and is read from any other.
+//! The connector and its pool are shared by all threads; a connection is used again by the thread that opened it.
 
 mod answer;
 mod error;
@@ -275,8 +274,9 @@ impl OriginRequest {
             return Err(OriginError::Unsendable { reason: "the target is not in origin-form".to_owned() });
         }
         let unsendable = |error: pingora::BError| OriginError::Unsendable { reason: error.to_string() };
-        let mut head = RequestHeader::build(self.method.clone(), self.target.as_bytes(), Some(self.fields.len()))
-            .map_err(unsendable)?;
+        let mut head =
+            RequestHeader::build_no_case(self.method.clone(), self.target.as_bytes(), Some(self.fields.len()))
+                .map_err(unsendable)?;
         for (name, value) in self.fields.iter() {
             head.append_header(name.clone(), value.clone()).map_err(unsendable)?;
         }

@@ -46,6 +46,29 @@ fn a_close_delimited_answer_streams_too() {
 }
 
 #[test]
+fn a_head_arrives_while_the_body_is_still_made() {
+    // A head that names the length of its body does not wait for it: on a bypass, on a miss, and for one client alone.
+    let origin = Origin::start();
+    let config = Config::new(&origin).route("/off", "off", &[]).route("/isr", "isr", &["revalidate: 1h"]).route(
+        "/own",
+        "headers",
+        &[],
+    );
+    let proxy = Breadbox::start(config);
+    for path in ["/off", "/isr", "/own"] {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let answer = Answer::html("made slowly").header("Cache-Control", "no-store");
+        origin.on(path, move |x| x.answer_held(&answer, 0, &held));
+        let mut client = proxy.client();
+        client.send(&Ask::get(path)).expect("the proxy reads");
+        assert_eq!(client.head().expect("a head").get("content-length"), Some("11"), "{path}");
+        gate.open();
+        assert_eq!(client.rest().expect("the rest"), b"made slowly", "{path}");
+    }
+}
+
+#[test]
 fn bypasses_and_header_routes_stream() {
     // `off` and `headers` routes pass on what has come while the origin holds the rest.
     let origin = Origin::start();

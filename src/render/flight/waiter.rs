@@ -88,6 +88,15 @@ impl Waiter {
         self.told().await
     }
 
+    /// Whether [`Self::chunk`] has a piece to give at once.
+    pub(crate) fn has_chunk(&self) -> bool {
+        let state = self.flight.state.lock();
+        match &state.end {
+            Some(End::Stored(_, body)) => body.len() > self.read,
+            _ => self.next.checked_sub(state.dropped).is_some_and(|at| at < state.chunks.len()),
+        }
+    }
+
     /// The next piece of the body; `None` at its end.
     ///
     /// # Errors

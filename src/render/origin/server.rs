@@ -108,7 +108,7 @@ impl Server {
         let tls = self.config.scheme == Scheme::Https;
         let name = self.config.host.trim_end_matches('.').to_owned();
         let mut peer = HttpPeer::new(address, tls, name);
-        peer.group_key = trust::pool_of(origin);
+        peer.group_key = trust::pool_of(origin) ^ of_this_thread();
         peer.options.connection_timeout = Some(origin.connect_timeout);
         peer.options.total_connection_timeout = Some(origin.connect_timeout);
         if !tls {
@@ -171,6 +171,13 @@ impl State {
     fn is_shunned(&self, address: SocketAddr) -> bool {
         self.unreachable_addresses.iter().any(|(other, since)| *other == address && is_recent(*since))
     }
+}
+
+/// Keeps connections of one thread apart from those of another: pingora's pools lose one that is taken out while
+/// the task that waits at it runs on another thread.
+fn of_this_thread() -> u64 {
+    thread_local!(static NUMBER: u64 = rand::random());
+    NUMBER.with(|number| *number)
 }
 
 fn is_recent(since: Instant) -> bool {
