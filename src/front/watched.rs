@@ -5,7 +5,7 @@
 use super::hit_lane::Connection;
 use rustix::buffer::spare_capacity;
 use rustix::net::RecvFlags;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::TcpStream;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -152,7 +152,7 @@ impl Connection for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_with(cx, |mut tcp| tcp.write(buf), |tcp, cx| tcp.poll_write(cx, buf))
+        self.poll_with(cx, |tcp| Ok(rustix::io::write(tcp, buf)?), |tcp, cx| tcp.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -160,7 +160,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_with(cx, |mut tcp| tcp.write_vectored(bufs), |tcp, cx| tcp.poll_write_vectored(cx, bufs))
+        self.poll_with(cx, |tcp| Ok(rustix::io::writev(tcp, bufs)?), |tcp, cx| tcp.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -131,7 +131,7 @@ pub(super) fn hit(
         // Whoever is shown a fallback is no hit.
         audience: Audience::Waits,
     };
-    let seen = match question.look_for_page() {
+    let mut seen = match question.look_for_page() {
         Some(seen) => seen,
         None => question.look_again()?,
     };
@@ -141,13 +141,14 @@ pub(super) fn hit(
         Verdict::Stale(_) => Served::StaleHit,
         _ => return None,
     };
-    let hit = answer(seen.page.as_ref()?, served, &sought, arrival, request)?;
+    let hit = answer(seen.page.take()?, served, &sought, arrival, request)?;
     write(&hit)?;
     hit.page.note_use(hit.representation()?);
     engine.store.count_use(sought.key(), Some(&hit.page));
     if let Verdict::Stale(refresh) = verdict
         && question.refreshes(refresh)
     {
+        seen.page = Some(hit.page.clone());
         start_refresh(&question, &seen, verdict, setup, &sought, &incoming, arrival.now, sent_cookie, &hit.id);
     }
     Some(hit)
@@ -173,12 +174,12 @@ fn start_refresh(
 }
 
 /// What the answer is; nothing where it is none that the lane gives.
-fn answer(page: &Loan, served: Served, sought: &Sought<'_, '_>, arrival: Arrival, request: &Plain<'_>) -> Option<Hit> {
+fn answer(page: Loan, served: Served, sought: &Sought<'_, '_>, arrival: Arrival, request: &Plain<'_>) -> Option<Hit> {
     let fields = request.fields;
     if fields.has(&RANGE) || (page.status.is_redirection() && sought.has_tracking()) {
         return None;
     }
-    let one = encoding::select(fields, page);
+    let one = encoding::select(fields, &page);
     one.body.as_ref().filter(|body| !body.is_empty())?;
     let etag = one.etag.as_ref();
     let born = page.lifetime.born;
@@ -187,11 +188,12 @@ fn answer(page: &Loan, served: Served, sought: &Sought<'_, '_>, arrival: Arrival
         Precondition::NotModified => StatusCode::NOT_MODIFIED,
         Precondition::Failed => return None,
     };
+    let (coding, outcome) = (one.coding, Outcome::of_hit(served, &page.lifetime, arrival.now));
     Some(Hit {
-        page: page.clone(),
-        coding: one.coding,
+        page,
+        coding,
         route: sought.route,
-        outcome: Outcome::of_hit(served, &page.lifetime, arrival.now),
+        outcome,
         status,
         has_body: status != StatusCode::NOT_MODIFIED && *request.method != Method::HEAD,
         id: RequestId::sent(fields).unwrap_or_else(ids::fresh),
