@@ -29,6 +29,7 @@ mod tunnel;
 mod wake;
 mod warm;
 mod watched;
+mod wire;
 
 pub(crate) use handler::{Proxy, proxy};
 pub(crate) use hit_lane::Lane;

@@ -33,7 +33,7 @@ pub(super) struct Phase {
     now: AtomicU8,
     hold: AtomicBool,
     odd_request_line: AtomicBool,
-    date: Mutex<Option<HeaderValue>>,
+    kept: Mutex<Option<Kept>>,
 }
 
 impl Phase {
@@ -41,7 +41,7 @@ impl Phase {
     pub(super) fn expect_head(&self) {
         self.now.store(IDLE, Ordering::Relaxed);
         self.odd_request_line.store(false, Ordering::Relaxed);
-        self.date.lock().take();
+        self.kept.lock().take();
     }
 
     /// Whether nothing of a request has come.
@@ -68,8 +68,22 @@ impl Phase {
     /// The next final head carries this `Date`, whatever pingora writes into it; the time of sending
     /// where there is none.
     pub(super) fn keep_date(&self, date: Option<HeaderValue>) {
-        *self.date.lock() = date;
+        *self.kept.lock() = date.map(Kept::Date);
     }
+
+    /// The next final head is this one, whatever pingora writes, but for what it says of the connection.
+    pub(super) fn keep_head(&self, head: Vec<u8>) {
+        *self.kept.lock() = Some(Kept::Head(head));
+    }
+}
+
+/// What the next final head has of its own.
+#[derive(Debug)]
+enum Kept {
+    /// `Date`.
+    Date(HeaderValue),
+    /// All up to `Connection`.
+    Head(Vec<u8>),
 }
 
 /// A connection with deadlines.
@@ -245,14 +259,18 @@ impl AsyncRead for Guarded {
 }
 
 impl Guarded {
-    /// Holds `head` with the `Date` that was named for it, if one was and it is a final head.
-    fn take_dated(&mut self, head: &[u8]) -> bool {
-        let mut date = self.phase.date.lock();
-        let dated = date.as_ref().is_some_and(|date| head_date::write_with_date(head, date, &mut self.held));
-        if dated {
-            date.take();
+    /// Holds `head` with what was kept for it, if something was and it is a final head.
+    fn take_kept(&mut self, head: &[u8]) -> bool {
+        let mut kept = self.phase.kept.lock();
+        let taken = match &*kept {
+            None => false,
+            Some(Kept::Date(date)) => head_date::write_with_date(head, date, &mut self.held),
+            Some(Kept::Head(own)) => head_date::write_with_connection(head, own, &mut self.held),
+        };
+        if taken {
+            kept.take();
         }
-        dated
+        taken
     }
 
     /// Writes what is held.
@@ -286,14 +304,14 @@ impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let holds = self.phase.hold.swap(false, Ordering::Relaxed);
         if self.held.is_empty() && self.taken == 0 {
-            let dated = self.take_dated(buf);
+            let kept = self.take_kept(buf);
             if holds {
-                if !dated {
+                if !kept {
                     self.held.extend_from_slice(buf);
                 }
                 return Poll::Ready(Ok(buf.len()));
             }
-            self.taken = if dated { buf.len() } else { 0 };
+            self.taken = if kept { buf.len() } else { 0 };
         }
         if self.taken > 0 {
             ready!(self.poll_release(cx))?;

@@ -1,5 +1,6 @@
-//! Puts a response's own `Date` back into its head: pingora writes the time of sending over it, and a
-//! cache must not make what it serves look younger than it is (RFC 9110 §6.6.1, RFC 9111 §4.2.3).
+//! Puts what is a response's own into a head that pingora has written. Its `Date`: pingora writes the time of sending
+//! over it, and a cache must not make what it serves look younger than it is (RFC 9110 §6.6.1, RFC 9111 §4.2.3). Or all
+//! of it but `Connection`, which is pingora's to say.
 //!
 //! It works on the bytes of one HTTP/1 head; it must not touch anything else in them.
 
@@ -8,10 +9,26 @@ use http::HeaderValue;
 /// Writes `head` behind what `out` holds, with `date` in its `Date` line. Answers `false`, and writes
 /// nothing, where the bytes are no head of a final response or it has no such line.
 pub(super) fn write_with_date(head: &[u8], date: &HeaderValue, out: &mut Vec<u8>) -> bool {
-    let Some((from, to)) = date_value(head).filter(|_| is_final(head)) else { return false };
+    let Some((from, to)) = value_of(b"date:", head).filter(|_| is_final(head)) else { return false };
     out.extend_from_slice(&head[..from]);
     out.extend_from_slice(date.as_bytes());
     out.extend_from_slice(&head[to..]);
+    true
+}
+
+/// Writes `own`, a head up to its `Connection`, in the place of `head`, and what `head` says of the connection behind it.
+/// Answers `false`, and writes nothing, where the bytes are no head of a final response.
+pub(super) fn write_with_connection(head: &[u8], own: &[u8], out: &mut Vec<u8>) -> bool {
+    if !is_final(head) || !head.ends_with(b"\r\n\r\n") {
+        return false;
+    }
+    out.extend_from_slice(own);
+    if let Some((from, to)) = value_of(b"connection:", head) {
+        out.extend_from_slice(b"Connection: ");
+        out.extend_from_slice(&head[from..to]);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
     true
 }
 
@@ -20,15 +37,14 @@ fn is_final(head: &[u8]) -> bool {
     head.starts_with(b"HTTP/1.") && head.get(9).is_some_and(|hundreds| (b'2'..=b'9').contains(hundreds))
 }
 
-/// Where the value of the `Date` line begins and ends.
-fn date_value(head: &[u8]) -> Option<(usize, usize)> {
-    const NAME: &[u8] = b"date:";
+/// Where the value of the line begins and ends that begins with `name`, in lower case and with its colon.
+fn value_of(name: &[u8], head: &[u8]) -> Option<(usize, usize)> {
     let end = memchr::memmem::find(head, b"\r\n\r\n")?;
     let mut at = 0;
     while let Some(next) = memchr::memchr(b'\n', &head[at..end]) {
         at += next + 1;
-        if head[at..].get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
-            let from = at + NAME.len() + usize::from(head.get(at + NAME.len()) == Some(&b' '));
+        if head[at..].get(..name.len()).is_some_and(|line| line.eq_ignore_ascii_case(name)) {
+            let from = at + name.len() + usize::from(head.get(at + name.len()) == Some(&b' '));
             let to = at + memchr::memchr(b'\r', &head[at..])?;
             return Some((from, to));
         }
@@ -57,6 +73,25 @@ mod tests {
     }
 
     #[test]
+    fn all_is_replaced_but_what_is_said_of_the_connection() {
+        let put = |head: &str| {
+            let mut out = b"before ".to_vec();
+            let done = write_with_connection(head.as_bytes(), b"HTTP/1.1 200 OK\r\nA: b\r\n", &mut out);
+            (done, String::from_utf8(out).expect("text"))
+        };
+        for (said, expected) in
+            [("Connection: close\r\n", "Connection: close\r\n"), ("cONNECTION:x\r\n", "Connection: x\r\n"), ("", "")]
+        {
+            let (done, text) = put(&format!("HTTP/1.1 304 Not Modified\r\nX-Connection: y\r\n{said}Date: now\r\n\r\n"));
+            assert!(done);
+            assert_eq!(text, format!("before HTTP/1.1 200 OK\r\nA: b\r\n{expected}\r\n"));
+        }
+        for head in ["HTTP/1.1 103 Early Hints\r\n\r\n", "HTTP/1.1 200 OK\r\n", "body\r\n\r\n", ""] {
+            assert_eq!(put(head), (false, "before ".to_owned()), "{head}");
+        }
+    }
+
+    #[test]
     fn what_is_no_final_head_is_left_alone() {
         for head in [
             "HTTP/1.1 103 Early Hints\r\nDate: now\r\n\r\n",
@@ -75,6 +110,7 @@ mod tests {
             let head = [b"HTTP/1.1 200 OK\r\ndate:".as_slice(), &bytes].concat();
             write_with_date(&head, &DATE, &mut Vec::new());
             write_with_date(&bytes, &DATE, &mut Vec::new());
+            write_with_connection(&[&head, b"\r\n\r\n".as_slice()].concat(), b"", &mut Vec::new());
         }
     }
 }

@@ -6,7 +6,9 @@
 use super::error_page::{self, Facts, Media};
 use super::guard::Guarded;
 use super::handler::Ctx;
+use super::wire;
 use crate::config::ErrorPage;
+use crate::policy::encoding::Representation;
 use crate::policy::outcome::{Outcome, Served};
 use crate::policy::range::{self, RangeAnswer, multipart};
 use crate::policy::request_id::REQUEST_ID;
@@ -21,6 +23,9 @@ use pingora::proxy::Session;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Room for most heads.
+const WIRE_HEAD: usize = 768;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -44,6 +49,10 @@ pub(super) async fn page(
         Precondition::Proceed => {}
         Precondition::NotModified => {
             note_status(ctx, page, StatusCode::NOT_MODIFIED);
+            if keeps_wire_head(session, ctx, page, one, StatusCode::NOT_MODIFIED) {
+                let head = ResponseHeader::build_no_case(StatusCode::NOT_MODIFIED, None)?;
+                return send_kept(session, ctx, head, Bytes::new(), true).await;
+            }
             let fields = validation::not_modified_fields(&page.fields_of(one));
             let head = start(StatusCode::NOT_MODIFIED, &fields, ctx, Some(page))?;
             return send(session, ctx, head, Bytes::new(), true).await;
@@ -62,9 +71,15 @@ pub(super) async fn page(
     };
     let ranges = if is_head { RangeAnswer::Whole } else { range::evaluate(&request.headers, &subject) };
     note_status(ctx, page, status_of(&ranges, page));
-    let fields = page.fields_of(one);
     let body = if is_head { Some(Bytes::new()) } else { engine.body_of(page, one) };
     let Some(body) = body else { return error(session, ctx, StatusCode::INTERNAL_SERVER_ERROR, None).await };
+    let is_as_stored = matches!(ranges, RangeAnswer::Whole) && (tracking.is_none() || !page.status.is_redirection());
+    if is_as_stored && keeps_wire_head(session, ctx, page, one, page.status) {
+        let mut head = ResponseHeader::build_no_case(page.status, Some(1))?;
+        head.insert_header(header::CONTENT_LENGTH, one.len)?;
+        return send_kept(session, ctx, head, body, is_head).await;
+    }
+    let fields = page.fields_of(one);
     let (mut head, body) = match ranges {
         RangeAnswer::Whole => (start(page.status, &fields, ctx, Some(page))?, body),
         RangeAnswer::Single(range) => single_range(ctx, page, &fields, &body, &range)?,
@@ -79,6 +94,19 @@ pub(super) async fn page(
     head.insert_header(header::CONTENT_LENGTH, length)?;
     with_tracking(&mut head, tracking)?;
     send(session, ctx, head, body, is_head).await
+}
+
+/// Has the connection put the head of a stored page, as bytes, in the place of the one that pingora is about to write;
+/// `false` where it has to be written anew.
+fn keeps_wire_head(session: &Session, ctx: &Ctx, page: &Page, one: &Representation, status: StatusCode) -> bool {
+    let knows = session.req_header().version == Version::HTTP_11;
+    let Some(guarded) = Guarded::of(session).filter(|_| knows) else { return false };
+    let mut head = Vec::with_capacity(WIRE_HEAD);
+    let written = wire::write(page, one, status, &ctx.outcome, &ctx.id, ctx.now_at_edge(), &mut head);
+    if written.is_some() {
+        guarded.phase().keep_head(head);
+    }
+    written.is_some()
 }
 
 fn status_of(ranges: &RangeAnswer, page: &Page) -> StatusCode {
@@ -318,12 +346,23 @@ pub(super) async fn send(
     body: Bytes,
     is_head: bool,
 ) -> pingora::Result<()> {
+    keep_date(session, &head);
+    send_kept(session, ctx, head, body, is_head).await
+}
+
+/// The same where it is said what the connection keeps for the head.
+async fn send_kept(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    head: ResponseHeader,
+    body: Bytes,
+    is_head: bool,
+) -> pingora::Result<()> {
     ctx.status = head.status.as_u16();
     let bodyless = is_head || body.is_empty();
     if !bodyless {
         hold_head(session);
     }
-    keep_date(session, &head);
     ctx.answers();
     session.write_response_header(Box::new(head), bodyless).await?;
     if bodyless {

@@ -6,28 +6,26 @@
 use super::request::Plain;
 use crate::config::{RouteId, Scheme};
 use crate::front::question::{Question, Seen, Starter};
+use crate::front::wire;
 use crate::policy::admission::{Incoming, Judged, Sought, judge};
-use crate::policy::encoding::{self, Coding, Representation, WireHead};
+use crate::policy::encoding::{self, Coding, Representation};
 use crate::policy::fallback::{Audience, cookie};
 use crate::policy::key::KeyBuffer;
 use crate::policy::lookup::Verdict;
 use crate::policy::outcome::{Outcome, Served};
 use crate::policy::request_fields::Known;
 use crate::policy::validation::{self, Precondition};
-use crate::policy::{Fields, Page, RequestId, Timestamp, cache_status, date, draft, freshness};
+use crate::policy::{RequestId, Timestamp, draft};
 use crate::render::{Engine, Setup};
 use crate::store::Loan;
 use crate::telemetry::ids;
 use bytes::Bytes;
-use http::{HeaderName, Method, StatusCode};
-use pingora::http::ResponseHeader;
-use std::cell::RefCell;
+use http::{Method, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 static COOKIE: Known = Known::new("cookie");
 static RANGE: Known = Known::new("range");
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// A hit.
 pub(super) struct Hit {
@@ -202,71 +200,8 @@ fn answer(page: Loan, served: Served, sought: &Sought<'_, '_>, arrival: Arrival,
 
 /// Writes the head of a hit over HTTP/1; nothing where it cannot be made of pieces.
 pub(super) fn write_head(hit: &Hit, now: Timestamp, keeps_alive: bool, head: &mut Vec<u8>) -> Option<()> {
-    let (page, one) = (&hit.page, hit.representation()?);
-    let wire = page.representations.wire_head(one, || wire_head(page, one))?;
-    let is_whole = hit.status != StatusCode::NOT_MODIFIED;
-    head.clear();
-    head.extend_from_slice(if is_whole { &wire.whole } else { &wire.not_modified });
-    let age = freshness::age(&page.lifetime, now);
-    head.extend_from_slice(b"Age: ");
-    head.extend_from_slice(itoa::Buffer::new().format(age).as_bytes());
-    head.extend_from_slice(b"\r\ncache-status: ");
-    cache_status::write_member(&hit.outcome, now, head);
-    head.extend_from_slice(b"\r\nx-request-id: ");
-    head.extend_from_slice(hit.id.as_bytes());
-    head.extend_from_slice(b"\r\n");
-    if is_whole {
-        head.extend_from_slice(&wire.length);
-    }
-    if !wire.is_dated {
-        write_date(now, head);
-    }
+    wire::write(&hit.page, hit.representation()?, hit.status, &hit.outcome, &hit.id, now, head)?;
     let connection: &[u8] = if keeps_alive { b"Connection: keep-alive\r\n\r\n" } else { b"Connection: close\r\n\r\n" };
     head.extend_from_slice(connection);
     Some(())
-}
-
-/// The head of every whole answer with this representation; none where a request's own part would not stand
-/// behind the rest.
-#[cold]
-fn wire_head(page: &Page, one: &Representation) -> Option<WireHead> {
-    let fields = page.fields_of(one);
-    let has_no_body = page.status.is_informational() || matches!(page.status.as_u16(), 204 | 205 | 304);
-    if has_no_body || fields.contains(&CACHE_STATUS) || fields.contains(&http::header::AGE) {
-        return None;
-    }
-    Some(WireHead {
-        whole: lines(page.status, &fields)?,
-        not_modified: lines(StatusCode::NOT_MODIFIED, &validation::not_modified_fields(&fields))?,
-        length: format!("Content-Length: {}\r\n", one.len).into_bytes().into(),
-        is_dated: fields.contains(&http::header::DATE),
-    })
-}
-
-/// Status line and fields as pingora writes them.
-fn lines(status: StatusCode, fields: &Fields) -> Option<Box<[u8]>> {
-    let mut head = ResponseHeader::build(status, Some(fields.len())).ok()?;
-    for (name, value) in fields.iter() {
-        head.append_header(name, value).ok()?;
-    }
-    let mut bytes =
-        format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
-    head.header_to_h1_wire(&mut bytes);
-    Some(bytes.into())
-}
-
-/// Writes the time of sending, which is formatted once a second.
-fn write_date(now: Timestamp, head: &mut Vec<u8>) {
-    thread_local!(static LINE: RefCell<(u64, Vec<u8>)> = const { RefCell::new((0, Vec::new())) });
-    let second = now.millis() / 1000;
-    LINE.with_borrow_mut(|(of, line)| {
-        if *of != second {
-            *of = second;
-            line.clear();
-            line.extend_from_slice(b"Date: ");
-            line.extend_from_slice(date::format(now).as_bytes());
-            line.extend_from_slice(b"\r\n");
-        }
-        head.extend_from_slice(line);
-    });
 }
