@@ -22,6 +22,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a client may take to accept a piece of an answer, and a second more for this many bytes of it.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const BYTES_PER_SECOND: usize = 4096;
+
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Serves a page to the request: whole, as a range, or as "not modified".
@@ -177,9 +181,15 @@ pub(super) async fn stream(
     }
     while let Some(chunk) = next_chunk(session, waiter).await? {
         ctx.bytes += chunk.len() as u64;
+        session.set_write_timeout(Some(time_to_send(chunk.len())));
         session.write_response_body(Some(chunk), false).await?;
     }
     session.write_response_body(None, true).await
+}
+
+/// How long a client may take to accept so many bytes that are written at once, of whatever size its pieces are.
+pub(super) fn time_to_send(bytes: usize) -> Duration {
+    WRITE_TIMEOUT + Duration::from_secs((bytes / BYTES_PER_SECOND) as u64)
 }
 
 /// The head goes out with the `Date` it has (over HTTP/2 pingora's time of sending takes its place).
@@ -330,5 +340,6 @@ pub(super) async fn send(
         return Ok(());
     }
     ctx.bytes += body.len() as u64;
+    session.set_write_timeout(Some(time_to_send(body.len())));
     session.write_response_body(Some(body), true).await
 }

@@ -3,7 +3,7 @@
 
 use super::answer::{self, Arrival, Hit};
 use super::request::{self, Plain};
-use super::{Lane, WRITE_TIMEOUT, turn};
+use super::{Lane, time_to_send, turn};
 use crate::front::listen::Recent;
 use crate::front::{head_http2, respond};
 use crate::policy::key::KeyBuffer;
@@ -47,11 +47,10 @@ impl<'a> Streams<'a> {
 
     /// Begins the answer to a request, if it is a hit.
     pub(in crate::front) fn begin(&mut self, session: &mut HttpSession) -> Option<Answering> {
-        let head = session.req_header();
-        if !session.is_body_empty() || head.headers.len() > self.limits.now().max_headers {
+        if !session.is_body_empty() {
             return None;
         }
-        if head.headers.get_all(header::COOKIE).iter().nth(1).is_some() {
+        if session.req_header().headers.get_all(header::COOKIE).iter().nth(1).is_some() {
             head_http2::settle(session.req_header_mut()).ok()?;
         }
         let started = Instant::now();
@@ -61,6 +60,9 @@ impl<'a> Streams<'a> {
         let mut written = None;
         let hit = {
             let lines = lines(session.req_header());
+            if lines.len() > self.limits.now().max_headers {
+                return None;
+            }
             let request = plain(session.req_header(), &lines)?;
             let write = |hit: &Hit| {
                 written = Some(head_of(hit, arrival.now)?);
@@ -68,7 +70,7 @@ impl<'a> Streams<'a> {
             };
             answer::hit(engine, &setup, arrival, &request, &mut self.key, write)?
         };
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_write_timeout(Some(time_to_send(hit.body().len())));
         // A client that has gone is counted all the same: it was answered.
         let _ = session.write_response_header(Box::new(written?), hit.body().is_empty());
         Some(Answering { setup: Arc::clone(&setup), arrival, started, hit })
@@ -117,7 +119,7 @@ fn plain<'a>(head: &'a RequestHeader, lines: &'a [Header<'a>]) -> Option<Plain<'
     };
     let fields = RequestFields::Lines(Lines::new(lines));
     let target = head.raw_path();
-    (target.starts_with(b"/") && request::is_plain(fields)).then_some(Plain {
+    (target.starts_with(b"/") && request::is_plain_without_trailers(fields)).then_some(Plain {
         method,
         target,
         fields,
@@ -142,4 +144,19 @@ fn head_of(hit: &Hit, now: Timestamp) -> Option<ResponseHeader> {
         head.insert_header(header::CONTENT_LENGTH, one.len).ok()?;
     }
     Some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_trailers_is_answered_in_the_lane() {
+        // Firefox says so with every request over HTTP/2.
+        let mut head = RequestHeader::build("GET", b"/p", None).expect("a request");
+        head.insert_header("te", "trailers").expect("a field");
+        assert!(plain(&head, &lines(&head)).is_some());
+        head.insert_header("trailer", "x").expect("a field");
+        assert!(plain(&head, &lines(&head)).is_none());
+    }
 }
