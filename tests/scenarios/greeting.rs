@@ -11,7 +11,7 @@ fn start() -> (Origin, Breadbox) {
     origin.otherwise(|x| {
         x.read_body()?;
         let path = x.seen.path();
-        x.answer(&match &*path {
+        x.answer(&match path {
             "/large" => Answer::html("x".repeat(LARGE)),
             _ => Answer::html(format!("this is {path}")),
         })
