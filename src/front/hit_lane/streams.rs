@@ -3,7 +3,7 @@
 
 use super::answer::{self, Arrival, Hit};
 use super::request::{self, Plain};
-use super::{Lane, time_to_send, turn};
+use super::{Lane, turn};
 use crate::front::listen::Recent;
 use crate::front::{head_http2, respond};
 use crate::policy::key::KeyBuffer;
@@ -11,6 +11,7 @@ use crate::policy::request_fields::Lines;
 use crate::policy::{RequestFields, Timestamp, freshness, validation};
 use crate::render::Setup;
 use crate::telemetry::access;
+use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use httparse::Header;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -70,7 +71,6 @@ impl<'a> Streams<'a> {
             };
             answer::hit(engine, &setup, arrival, &request, &mut self.key, write)?
         };
-        session.set_write_timeout(Some(time_to_send(hit.body().len())));
         // A client that has gone is counted all the same: it was answered.
         let _ = session.write_response_header(Box::new(written?), hit.body().is_empty());
         Some(Answering { setup: Arc::clone(&setup), arrival, started, hit })
@@ -80,10 +80,15 @@ impl<'a> Streams<'a> {
 impl Answering {
     /// Sends the body, as fast as the client takes it, and counts the answer.
     pub(in crate::front) async fn finish(self, mut session: Box<HttpSession>) {
-        let body = if self.hit.body().is_empty() { None } else { self.hit.shared_body() };
-        if let Some(body) = body {
+        let mut body =
+            if self.hit.body().is_empty() { Bytes::new() } else { self.hit.shared_body().unwrap_or_default() };
+        while !body.is_empty() {
+            let (piece, time) = respond::next_piece(&mut body);
+            session.set_write_timeout(Some(time));
             // A client that has gone cannot be told.
-            let _ = session.write_body(body, true).await;
+            if session.write_body(piece, body.is_empty()).await.is_err() {
+                break;
+            }
         }
         self.record(session.req_header());
     }
