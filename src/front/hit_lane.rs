@@ -258,7 +258,7 @@ impl<'a> Hits<'a> {
         let sent = tokio::time::timeout(time_to_send(body.len()), sending).await;
         let mut space = request::space();
         if let Read::Plain(request) = request::read(request, &mut space, self.limits.now()) {
-            self.client.record(&begun.setup, &begun.hit, &request, begun.started);
+            self.client.record(&begun.setup, &begun.hit, &request, begun.started, Some(begun.first_byte));
         }
         matches!(sent, Ok(Ok(())))
     }

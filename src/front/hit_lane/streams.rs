@@ -10,7 +10,7 @@ use crate::policy::key::KeyBuffer;
 use crate::policy::request_fields::Lines;
 use crate::policy::{RequestFields, Timestamp, freshness, validation};
 use crate::render::Setup;
-use crate::telemetry::access;
+use crate::telemetry::access::{self, Times};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use httparse::Header;
@@ -19,7 +19,7 @@ use pingora::protocols::http::v2::server::HttpSession;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Fields of most requests.
 const USUAL_FIELDS: usize = 24;
@@ -37,6 +37,7 @@ pub(in crate::front) struct Answering {
     setup: Arc<Setup>,
     arrival: Arrival,
     started: Instant,
+    first_byte: Duration,
     hit: Hit,
 }
 
@@ -73,7 +74,7 @@ impl<'a> Streams<'a> {
         };
         // A client that has gone is counted all the same: it was answered.
         let _ = session.write_response_header(Box::new(written?), hit.body().is_empty());
-        Some(Answering { setup: Arc::clone(&setup), arrival, started, hit })
+        Some(Answering { setup: Arc::clone(&setup), arrival, started, first_byte: started.elapsed(), hit })
     }
 }
 
@@ -101,7 +102,8 @@ impl Answering {
         if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
             let lines = lines(head);
             if let Some(request) = plain(head, &lines) {
-                turn::log(setup, "HTTP/2.0", &self.arrival.incoming(&request), hit, bytes, total);
+                let times = Times { total, first_byte: Some(self.first_byte), origin: None };
+                turn::log(setup, "HTTP/2.0", &self.arrival.incoming(&request), hit, bytes, times);
             }
         }
     }
