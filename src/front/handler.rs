@@ -32,9 +32,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a client may take to accept a piece of a response.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// W3C Trace Context.
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -267,7 +264,7 @@ impl ProxyHttp for Proxy {
         if let Some(sent) = RequestId::sent(&session.req_header().headers) {
             ctx.id = sent;
         }
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
+        session.set_write_timeout(Some(respond::WRITE_TIMEOUT));
         if session.is_http2() {
             head_http2::settle(session.req_header_mut())?;
         }

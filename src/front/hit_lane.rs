@@ -14,6 +14,7 @@ mod streams;
 mod turn;
 
 use super::listen::{LAST_REQUESTS, LiveLimits, Recent};
+use super::respond::time_to_send;
 use super::wake::Rarely;
 use crate::config::Scheme;
 use crate::render::Engine;
@@ -30,7 +31,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 pub(super) use streams::Streams;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use turn::{Begun, Client, Turn, poll_send};
@@ -39,9 +40,6 @@ use turn::{Begun, Client, Turn, poll_send};
 const ROOM: usize = 4096;
 /// A connection gives room beyond this back when nothing is in it.
 const MOST_ROOM: usize = 16 << 10;
-/// How long a client may take to accept an answer, and a second more for this many bytes of it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-const BYTES_PER_SECOND: usize = 4096;
 
 /// What is served, the same for all connections of a listener.
 pub(crate) struct Lane {
@@ -255,13 +253,12 @@ impl<'a> Hits<'a> {
     {
         connection.send_at_once();
         let body = begun.hit.body();
-        let time = WRITE_TIMEOUT + Duration::from_secs((body.len() / BYTES_PER_SECOND) as u64);
         let head = &self.scratch.head;
         let sending = poll_fn(|cx| poll_send(cx, connection, head, body, &mut begun.written));
-        let sent = tokio::time::timeout(time, sending).await;
+        let sent = tokio::time::timeout(time_to_send(body.len()), sending).await;
         let mut space = request::space();
         if let Read::Plain(request) = request::read(request, &mut space, self.limits.now()) {
-            self.client.record(&begun.setup, &begun.hit, &request, begun.started);
+            self.client.record(&begun.setup, &begun.hit, &request, begun.started, Some(begun.first_byte));
         }
         matches!(sent, Ok(Ok(())))
     }

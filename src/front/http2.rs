@@ -93,7 +93,9 @@ pub(super) async fn serve<A>(
         match event {
             Event::Request(mut session) => {
                 let open = streams.enter();
-                if let Some(answering) = hits.as_mut().and_then(|hits| hits.begin(&mut session)) {
+                let answering = AssertUnwindSafe(|| hits.as_mut().and_then(|hits| hits.begin(&mut session)));
+                let Ok(answering) = catch_unwind(answering) else { continue };
+                if let Some(answering) = answering {
                     begin(async move {
                         answering.finish(session).await;
                         drop(open);

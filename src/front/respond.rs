@@ -27,6 +27,11 @@ use std::time::Duration;
 /// Room for most heads.
 const WIRE_HEAD: usize = 768;
 
+/// How long a client may take to accept a piece of an answer, and a second more for this many bytes of it.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const BYTES_PER_SECOND: usize = 4096;
+const MAX_PIECE: usize = 256 << 10;
+
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Serves a page to the request: whole, as a range, or as "not modified".
@@ -205,9 +210,31 @@ pub(super) async fn stream(
     }
     while let Some(chunk) = next_chunk(session, waiter).await? {
         ctx.bytes += chunk.len() as u64;
-        session.write_response_body(Some(chunk), false).await?;
+        write(session, chunk, false).await?;
     }
     session.write_response_body(None, true).await
+}
+
+/// How long a client may take to accept so many bytes that are written at once.
+pub(super) fn time_to_send(bytes: usize) -> Duration {
+    WRITE_TIMEOUT + Duration::from_secs((bytes / BYTES_PER_SECOND) as u64)
+}
+
+/// The next piece of a body that is written at once. Of a large one the client gets one after the other, so that one
+/// who reads slowly gets all of it, and one who does not read is soon known.
+pub(super) fn next_piece(body: &mut Bytes) -> (Bytes, Duration) {
+    let piece = body.split_to(body.len().min(MAX_PIECE));
+    let time = time_to_send(piece.len());
+    (piece, time)
+}
+
+async fn write(session: &mut Session, mut body: Bytes, ends: bool) -> pingora::Result<()> {
+    while !body.is_empty() {
+        let (piece, time) = next_piece(&mut body);
+        session.set_write_timeout(Some(time));
+        session.write_response_body(Some(piece), ends && body.is_empty()).await?;
+    }
+    Ok(())
 }
 
 /// The head goes out with the `Date` it has (over HTTP/2 pingora's time of sending takes its place).
@@ -369,5 +396,5 @@ async fn send_kept(
         return Ok(());
     }
     ctx.bytes += body.len() as u64;
-    session.write_response_body(Some(body), true).await
+    write(session, body, true).await
 }

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// A field that no answer depends on and that the lane does not take: the request goes the other way.
-const OTHER_WAY: (&str, &str) = ("TE", "trailers");
+const OTHER_WAY: (&str, &str) = ("Trailer", "x");
 
 const TARGETS: [&str; 16] = [
     "/pages/dated",

@@ -40,6 +40,23 @@ fn both_protocols_come_in_through_one_listener_and_share_pages() {
 }
 
 #[test]
+fn the_fields_of_a_hit_are_counted_as_those_of_a_miss_are() {
+    // The host is one of them, whatever it is called.
+    let origin = Origin::start();
+    let proxy = start(Config::isr(&origin, &[]).listener("limits: { max_headers: 3 }"));
+    let mut http2 = Http2::plain(proxy.addr());
+    assert_eq!(http2.get("http://a.test/p").status(), 200);
+    let mut ask = |path, fields: &[&str]| {
+        let request = Request::get(format!("http://a.test{path}"));
+        let request = fields.iter().fold(request, |request, name| request.header(*name, "1"));
+        http2.ask(request.body(()).expect("a request"), &[]).expect("an answer").status()
+    };
+    for path in ["/p", "/other"] {
+        assert_eq!((ask(path, &["x", "y"]), ask(path, &["x", "y", "z"])), (200, 431), "{path}");
+    }
+}
+
+#[test]
 fn a_request_that_begins_like_the_preface_is_http1() {
     // `PRI` and `PATCH` begin with the same letter; pieces of any size decide alike.
     let origin = Origin::start();

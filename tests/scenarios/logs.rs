@@ -1,8 +1,10 @@
 //! The log: one access event for each request, as JSON, that nothing a visitor sends can break or fill
 //! with secrets; and a reader of the log that is stuck, which costs nobody a request.
 
-use super::harness::{Answer, Ask, Breadbox, Client, Config, Origin, PATIENCE, Response, eventually};
+use super::harness::{Answer, Ask, Breadbox, Client, Config, Http2, Origin, PATIENCE, Response, eventually};
 use serde_json::Value;
+
+const LARGE: usize = 7 << 20;
 
 fn logging(origin: &Origin, log: &str) -> Config {
     Config::new(origin).top(&format!("log: {log}")).route("/off/{*rest}", "off", &[]).route(
@@ -69,6 +71,27 @@ fn every_request_has_one_event_that_says_what_became_of_it() {
     assert!(bypass["origin_ms"].is_f64(), "{bypass}");
     assert_eq!((&refused["served"], &refused["status"]), (&"refused".into(), &400.into()));
     assert!(refused["detail"].is_string(), "{refused}");
+}
+
+#[test]
+fn the_first_byte_of_a_hit_is_not_the_last_one() {
+    // More than the client's window over HTTP/2, and than a client takes that does not read over HTTP/1.1.
+    let origin = Origin::start();
+    origin.answer("/isr/large", Answer::html("x".repeat(LARGE)));
+    let proxy = Breadbox::start(logging(&origin, "{ access: on }").listener("h2c: true"));
+    let ask = Ask::get("/isr/large").header("Host", "a.test");
+    assert_eq!(proxy.ask(&ask).status, 200);
+    assert_eq!(Http2::plain(proxy.addr()).get("http://a.test/isr/large").body.len(), LARGE);
+    let mut slow = proxy.client();
+    slow.send(&ask).expect("the proxy reads");
+    assert!(proxy.ask(&ask).is_hit(), "it was read meanwhile");
+    assert_eq!(slow.response().expect("an answer").body.len(), LARGE);
+    let events = wait_for(&proxy, 4);
+    for (event, protocol) in [(&events[1], "HTTP/2.0"), (&events[3], "HTTP/1.1")] {
+        assert_eq!((&event["served"], &event["protocol"]), (&"hit".into(), &protocol.into()));
+        let (total, first) = (event["duration_ms"].as_f64().unwrap(), event["first_byte_ms"].as_f64().unwrap());
+        assert!(first < total, "{event}");
+    }
 }
 
 #[test]

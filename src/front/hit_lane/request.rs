@@ -140,8 +140,13 @@ impl<'a> Head<'a> {
 }
 
 /// Whether nothing in these fields asks for more than a page.
-pub(super) fn is_plain(fields: RequestFields<'_>) -> bool {
-    let not_plain = [&CONTENT_LENGTH, &TRANSFER_ENCODING, &UPGRADE, &EXPECT, &TE, &TRAILER];
+fn is_plain(fields: RequestFields<'_>) -> bool {
+    !fields.has(&TE) && is_plain_without_trailers(fields)
+}
+
+/// The same over HTTP/2, where `TE` says that trailers are taken, and nothing else (RFC 9113 §8.2.2). A hit has none.
+pub(super) fn is_plain_without_trailers(fields: RequestFields<'_>) -> bool {
+    let not_plain = [&CONTENT_LENGTH, &TRANSFER_ENCODING, &UPGRADE, &EXPECT, &TRAILER];
     !not_plain.iter().any(|name| fields.has(*name))
 }
 

@@ -3,14 +3,15 @@
 
 use super::answer::{self, Arrival, Hit};
 use super::request::{self, Plain};
-use super::{Lane, WRITE_TIMEOUT, turn};
+use super::{Lane, turn};
 use crate::front::listen::Recent;
 use crate::front::{head_http2, respond};
 use crate::policy::key::KeyBuffer;
 use crate::policy::request_fields::Lines;
 use crate::policy::{RequestFields, Timestamp, freshness, validation};
 use crate::render::Setup;
-use crate::telemetry::access;
+use crate::telemetry::access::{self, Times};
+use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use httparse::Header;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -18,7 +19,7 @@ use pingora::protocols::http::v2::server::HttpSession;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Fields of most requests.
 const USUAL_FIELDS: usize = 24;
@@ -36,6 +37,7 @@ pub(in crate::front) struct Answering {
     setup: Arc<Setup>,
     arrival: Arrival,
     started: Instant,
+    first_byte: Duration,
     hit: Hit,
 }
 
@@ -47,11 +49,10 @@ impl<'a> Streams<'a> {
 
     /// Begins the answer to a request, if it is a hit.
     pub(in crate::front) fn begin(&mut self, session: &mut HttpSession) -> Option<Answering> {
-        let head = session.req_header();
-        if !session.is_body_empty() || head.headers.len() > self.limits.now().max_headers {
+        if !session.is_body_empty() {
             return None;
         }
-        if head.headers.get_all(header::COOKIE).iter().nth(1).is_some() {
+        if session.req_header().headers.get_all(header::COOKIE).iter().nth(1).is_some() {
             head_http2::settle(session.req_header_mut()).ok()?;
         }
         let started = Instant::now();
@@ -61,6 +62,9 @@ impl<'a> Streams<'a> {
         let mut written = None;
         let hit = {
             let lines = lines(session.req_header());
+            if lines.len() > self.limits.now().max_headers {
+                return None;
+            }
             let request = plain(session.req_header(), &lines)?;
             let write = |hit: &Hit| {
                 written = Some(head_of(hit, arrival.now)?);
@@ -68,20 +72,24 @@ impl<'a> Streams<'a> {
             };
             answer::hit(engine, &setup, arrival, &request, &mut self.key, write)?
         };
-        session.set_write_timeout(Some(WRITE_TIMEOUT));
         // A client that has gone is counted all the same: it was answered.
         let _ = session.write_response_header(Box::new(written?), hit.body().is_empty());
-        Some(Answering { setup: Arc::clone(&setup), arrival, started, hit })
+        Some(Answering { setup: Arc::clone(&setup), arrival, started, first_byte: started.elapsed(), hit })
     }
 }
 
 impl Answering {
     /// Sends the body, as fast as the client takes it, and counts the answer.
     pub(in crate::front) async fn finish(self, mut session: Box<HttpSession>) {
-        let body = if self.hit.body().is_empty() { None } else { self.hit.shared_body() };
-        if let Some(body) = body {
+        let mut body =
+            if self.hit.body().is_empty() { Bytes::new() } else { self.hit.shared_body().unwrap_or_default() };
+        while !body.is_empty() {
+            let (piece, time) = respond::next_piece(&mut body);
+            session.set_write_timeout(Some(time));
             // A client that has gone cannot be told.
-            let _ = session.write_body(body, true).await;
+            if session.write_body(piece, body.is_empty()).await.is_err() {
+                break;
+            }
         }
         self.record(session.req_header());
     }
@@ -94,7 +102,8 @@ impl Answering {
         if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
             let lines = lines(head);
             if let Some(request) = plain(head, &lines) {
-                turn::log(setup, "HTTP/2.0", &self.arrival.incoming(&request), hit, bytes, total);
+                let times = Times { total, first_byte: Some(self.first_byte), origin: None };
+                turn::log(setup, "HTTP/2.0", &self.arrival.incoming(&request), hit, bytes, times);
             }
         }
     }
@@ -117,7 +126,7 @@ fn plain<'a>(head: &'a RequestHeader, lines: &'a [Header<'a>]) -> Option<Plain<'
     };
     let fields = RequestFields::Lines(Lines::new(lines));
     let target = head.raw_path();
-    (target.starts_with(b"/") && request::is_plain(fields)).then_some(Plain {
+    (target.starts_with(b"/") && request::is_plain_without_trailers(fields)).then_some(Plain {
         method,
         target,
         fields,
@@ -142,4 +151,19 @@ fn head_of(hit: &Hit, now: Timestamp) -> Option<ResponseHeader> {
         head.insert_header(header::CONTENT_LENGTH, one.len).ok()?;
     }
     Some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_trailers_is_answered_in_the_lane() {
+        // Firefox says so with every request over HTTP/2.
+        let mut head = RequestHeader::build("GET", b"/p", None).expect("a request");
+        head.insert_header("te", "trailers").expect("a field");
+        assert!(plain(&head, &lines(&head)).is_some());
+        head.insert_header("trailer", "x").expect("a field");
+        assert!(plain(&head, &lines(&head)).is_none());
+    }
 }

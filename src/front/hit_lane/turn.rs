@@ -51,6 +51,8 @@ pub(super) struct Begun {
     pub(super) len: usize,
     pub(super) written: usize,
     pub(super) started: Instant,
+    /// How long it took to begin.
+    pub(super) first_byte: Duration,
 }
 
 impl Client<'_> {
@@ -87,19 +89,28 @@ impl Client<'_> {
         let mut written = 0;
         match poll_send(cx, connection, head, hit.body(), &mut written) {
             Poll::Ready(Ok(())) => {
-                let at = self.record(&setup, &hit, &request, started);
+                let at = self.record(&setup, &hit, &request, started, None);
                 Turn::Answered { len: request.len, keeps_alive, at }
             }
             Poll::Ready(Err(_)) => Turn::Gone,
             Poll::Pending => {
-                let setup = Arc::clone(&setup);
-                Turn::Begun(Box::new(Begun { hit, keeps_alive, setup, len: request.len, written, started }))
+                let (setup, first_byte) = (Arc::clone(&setup), started.elapsed());
+                let len = request.len;
+                Turn::Begun(Box::new(Begun { hit, keeps_alive, setup, len, written, started, first_byte }))
             }
         }
     }
 
-    /// Counts an answer that has ended now, and says when that is.
-    pub(super) fn record(self, setup: &Setup, hit: &Hit, request: &Plain<'_>, started: Instant) -> Instant {
+    /// Counts an answer that has ended now, and says when that is. Its first byte went with the last one if it is
+    /// not said otherwise.
+    pub(super) fn record(
+        self,
+        setup: &Setup,
+        hit: &Hit,
+        request: &Plain<'_>,
+        started: Instant,
+        first_byte: Option<Duration>,
+    ) -> Instant {
         let now = Instant::now();
         let total = now.saturating_duration_since(started);
         let bytes = hit.body().len() as u64;
@@ -107,21 +118,15 @@ impl Client<'_> {
         if access::is_wanted(&setup.config.log, &hit.outcome, hit.status.as_u16()) {
             let now = self.lane.engine.time_of(started);
             let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now };
-            log(setup, "HTTP/1.1", &arrival.incoming(request), hit, bytes, total);
+            let times = Times { total, first_byte: first_byte.or(Some(total)), origin: None };
+            log(setup, "HTTP/1.1", &arrival.incoming(request), hit, bytes, times);
         }
         now
     }
 }
 
 /// Writes the access event of a hit.
-pub(super) fn log(
-    setup: &Setup,
-    protocol: &'static str,
-    incoming: &Incoming<'_>,
-    hit: &Hit,
-    bytes: u64,
-    total: Duration,
-) {
+pub(super) fn log(setup: &Setup, protocol: &'static str, incoming: &Incoming<'_>, hit: &Hit, bytes: u64, times: Times) {
     let field = |name| incoming.headers.first(name);
     AccessEvent {
         id: &hit.id,
@@ -138,7 +143,7 @@ pub(super) fn log(
         outcome: &hit.outcome,
         received: 0,
         bytes,
-        times: Times { total, first_byte: Some(total), origin: None },
+        times,
     }
     .emit(&setup.config.log);
 }

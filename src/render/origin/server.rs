@@ -108,7 +108,7 @@ impl Server {
         let tls = self.config.scheme == Scheme::Https;
         let name = self.config.host.trim_end_matches('.').to_owned();
         let mut peer = HttpPeer::new(address, tls, name);
-        peer.group_key = trust::pool_of(origin) ^ of_this_thread();
+        peer.group_key = trust::pool_of(origin) ^ whose_pool(origin);
         peer.options.connection_timeout = Some(origin.connect_timeout);
         peer.options.total_connection_timeout = Some(origin.connect_timeout);
         if !tls {
@@ -173,11 +173,15 @@ impl State {
     }
 }
 
+/// An origin that takes fewer renders at once may have as few workers, each of which an idle connection may occupy:
+/// one that another thread left would keep this one waiting until it is closed.
+const FEW: usize = 16;
+
 /// Keeps connections of one thread apart from those of another: pingora's pools lose one that is taken out while
-/// the task that waits at it runs on another thread.
-fn of_this_thread() -> u64 {
+/// the task that waits at it runs on another thread. Where they are few, all threads have the same.
+fn whose_pool(origin: &config::Origin) -> u64 {
     thread_local!(static NUMBER: u64 = rand::random());
-    NUMBER.with(|number| *number)
+    if origin.max_renders.get() < FEW { 0 } else { NUMBER.with(|number| *number) }
 }
 
 fn is_recent(since: Instant) -> bool {

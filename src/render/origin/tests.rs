@@ -8,6 +8,7 @@ mod tls;
 
 use super::*;
 use script::{Reply, Scripted, client, close, get, hang, keep, reset};
+use std::num::NonZeroUsize;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -220,4 +221,22 @@ fn a_thread_uses_the_connections_that_it_made() {
     });
     assert_eq!(first.block_on(fetch(&client)).unwrap(), b"ok");
     assert_eq!(server.connections(), [0, 1, 1, 0]);
+}
+
+#[test]
+fn connections_to_an_origin_with_few_workers_are_used_by_all_threads() {
+    // A worker that waits at an idle connection takes no other. pingora's pool may lose one; then another is made.
+    const TRIES: usize = 50;
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = runtime();
+    let used = (0..TRIES).any(|_| {
+        let server = first.block_on(Scripted::start(vec![vec![keep(OK), keep(OK)], vec![keep(OK)]]));
+        let client = script::client_with(&[server.address], |origin| origin.max_renders = NonZeroUsize::MIN);
+        assert_eq!(first.block_on(fetch(&client)).unwrap(), b"ok");
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(runtime().block_on(fetch(&client)).unwrap(), b"ok"));
+        });
+        server.connections() == [0, 0]
+    });
+    assert!(used, "every one of {TRIES} connections was lost, or kept from the other thread");
 }
