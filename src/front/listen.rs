@@ -77,6 +77,8 @@ impl Waiting {
         while taken.len() < ROUND {
             match ready.try_io(|socket| accept_one(socket.get_ref())) {
                 Ok(Ok(one)) => taken.push(one),
+                // That was one client's, or nobody's.
+                Ok(Err(error)) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
                 // Those that were taken are served first; the error comes again.
                 Ok(Err(error)) if taken.is_empty() => return Err(error),
                 Ok(Err(_)) | Err(_) => break,
