@@ -75,6 +75,9 @@ fn prepare(lane: &Lane, servers: &[&Server]) -> Result<()> {
             Pages::Uniform => warm(server.address, (1..=UNIFORM_PAGES).map(|page| format!("/uniform/{page}")))?,
         }
     }
+    for server in servers.iter().filter(|server| !server.process.rests()) {
+        println!("\n{}: {} is still at work behind its answers, which counts as theirs", lane.name, server.name);
+    }
     Ok(())
 }
 

@@ -33,6 +33,10 @@ struct Leftovers {
     dirs: BTreeSet<PathBuf>,
 }
 
+/// How long a server may work behind its answers, and how often that is looked at.
+const LONGEST_WORK: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Where a program of a run may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cores {
@@ -78,6 +82,20 @@ impl Running {
     pub(crate) fn cpu(&self) -> Duration {
         let ticks: u64 = tree(self.child.id()).into_iter().filter_map(cpu_ticks).sum();
         Duration::from_secs_f64(ticks as f64 / TICKS_PER_SECOND)
+    }
+
+    /// Waits until the process has done what it does behind answers, such as making codings of the pages that it was
+    /// filled with: none of it is to be counted as what a request costs. Answers whether it has.
+    pub(crate) fn rests(&self) -> bool {
+        let until = Instant::now() + LONGEST_WORK;
+        while Instant::now() < until {
+            let before = self.cpu();
+            std::thread::sleep(LOOK);
+            if self.cpu() - before < LOOK / 50 {
+                return true;
+            }
+        }
+        false
     }
 
     /// Resident bytes of the process and its children, shared pages divided among them.

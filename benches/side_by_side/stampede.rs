@@ -32,6 +32,7 @@ pub(crate) fn run(servers: &[&Server], dir: &Path, pace: Pace, report: &mut Repo
     servers.iter().for_each(|server| server.origin.behave("cold", Behaviour { status: 200, delay: RENDER }));
     let bytes = Connection::open(any.address)?.get("/hot/page", &[])?.bytes().to_vec();
     let bare = Bare::start(dir, &[bytes])?;
+    servers.iter().for_each(|server| _ = server.process.rests());
     let mut found: Vec<Found> = servers.iter().map(|_| Found::default()).collect();
     let (mut direct, mut crowd) = (Vec::new(), Vec::new());
     for round in 0..pace.rounds {
