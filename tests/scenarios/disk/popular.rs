@@ -42,6 +42,8 @@ fn after_a_restart_a_deploy_renders_popular_pages_again_unasked() {
     let (origin, data) = (Origin::start(), directory());
     asked_for(&origin, &data);
     let proxy = Breadbox::start(config(&origin, &data, "deploy_refresh: 1000/s"));
+    // A deploy in the middle of the round that every start begins with is seen from there on: page 0 came last then.
+    eventually("the round has ended", PATIENCE, || proxy.metric("breadbox_store_pages", &[]) == PAGES as f64);
     deploy(&proxy, "v2");
     let order = rendered_again(&origin);
     assert_eq!(order, (0..PAGES).map(path).collect::<Vec<_>>(), "the most popular first");
