@@ -3,7 +3,7 @@
 //! sends the head of a page together with its body, which pingora writes one after the other, and with
 //! the `Date` that the page has.
 
-use super::head_date;
+use super::head_bytes;
 use super::listen::LiveLimits;
 use async_trait::async_trait;
 use http::HeaderValue;
@@ -264,8 +264,8 @@ impl Guarded {
         let mut kept = self.phase.kept.lock();
         let taken = match &*kept {
             None => false,
-            Some(Kept::Date(date)) => head_date::write_with_date(head, date, &mut self.held),
-            Some(Kept::Head(own)) => head_date::write_with_connection(head, own, &mut self.held),
+            Some(Kept::Date(date)) => head_bytes::write_with_date(head, date, &mut self.held),
+            Some(Kept::Head(own)) => head_bytes::write_with_connection(head, own, &mut self.held),
         };
         if taken {
             kept.take();
