@@ -79,7 +79,7 @@ fn line(compressor: Compressor, pages: &[Vec<u8>]) {
     });
     let undone = timed(|| {
         for (page, coded) in pages.iter().zip(&coded) {
-            let plain = codec::decode(compressor.codec.into(), coded, page.len()).expect("what was made can be undone");
+            let plain = codec::undo(compressor.codec.into(), coded, page.len()).expect("what was made can be undone");
             assert_eq!(plain.len(), page.len());
         }
     });

@@ -66,19 +66,27 @@ pub(crate) fn run(
     Ok(())
 }
 
+/// Every page is asked for twice: once to be stored, and once that is done, for what a server does only then.
 fn prepare(lane: &Lane, servers: &[&Server]) -> Result<()> {
     for server in servers {
-        warm(server.address, [lane.path, lane.path])?;
-        match lane.pages {
-            Pages::One => {}
-            Pages::Zipf => warm(server.address, (1..=ZIPF_PAGES).map(|page| format!("/zipf/{page}")))?,
-            Pages::Uniform => warm(server.address, (1..=UNIFORM_PAGES).map(|page| format!("/uniform/{page}")))?,
-        }
+        ask_for_all(lane, server)?;
+    }
+    servers.iter().for_each(|server| _ = server.process.rests());
+    for server in servers {
+        ask_for_all(lane, server)?;
     }
     for server in servers.iter().filter(|server| !server.process.rests()) {
         println!("\n{}: {} is still at work behind its answers, which counts as theirs", lane.name, server.name);
     }
     Ok(())
+}
+
+fn ask_for_all(lane: &Lane, server: &Server) -> Result<()> {
+    match lane.pages {
+        Pages::One => warm(server.address, [lane.path]),
+        Pages::Zipf => warm(server.address, (1..=ZIPF_PAGES).map(|page| format!("/zipf/{page}"))),
+        Pages::Uniform => warm(server.address, (1..=UNIFORM_PAGES).map(|page| format!("/uniform/{page}"))),
+    }
 }
 
 /// The responder with the bytes the last of the servers answers, which is Breadbox if it is there.

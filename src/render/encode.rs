@@ -16,11 +16,15 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once, Weak};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+/// How long a page is left alone after it was stored: those who waited for it are answered first.
+const REST: Duration = Duration::from_millis(50);
 /// Requests for a page from which it counts as used: the one that it was rendered for, and another.
 const USED: u32 = 2;
-/// A store that is filled to this share in eighths keeps more bodies only for pages that ask most.
+/// Filled to less than this share in eighths, a store has room for every body that is asked for.
+const ROOMY: usize = 4;
+/// Filled to this share in eighths, it keeps more bodies only for pages that ask most.
 const NEARLY_FULL: usize = 7;
 
 /// The queue and its threads, which start with the first page.
@@ -44,6 +48,8 @@ struct Waiting {
 
 struct Job {
     page: Weak<Page>,
+    /// When it may begin.
+    due: Instant,
     rules: Arc<Compression>,
     metrics: Arc<Metrics>,
 }
@@ -86,19 +92,21 @@ impl Queue {
         Ok(waiting)
     }
 
-    /// Waits for a job; `None` once there will be none.
+    /// Waits for a job that may begin; `None` once there will be none.
     fn next(&self) -> Option<Job> {
         let mut state = self.state.lock();
-        loop {
-            if state.is_closed {
-                return None;
+        while !state.is_closed {
+            match state.jobs.front().map(|job| job.due) {
+                None => self.changed.wait(&mut state),
+                Some(due) if due > Instant::now() => _ = self.changed.wait_until(&mut state, due),
+                Some(_) => {
+                    let job = state.jobs.pop_front()?;
+                    job.metrics.encodings_waiting(state.jobs.len());
+                    return Some(job);
+                }
             }
-            if let Some(job) = state.jobs.pop_front() {
-                job.metrics.encodings_waiting(state.jobs.len());
-                return Some(job);
-            }
-            self.changed.wait(&mut state);
         }
+        None
     }
 }
 
@@ -126,7 +134,8 @@ impl Engine {
         };
         self.encoder.started.call_once(|| self.encoder.start(self));
         let metrics = Arc::clone(&setup.metrics);
-        let job = Job { page: Arc::downgrade(page), rules: Arc::clone(rules), metrics };
+        let due = Instant::now() + REST;
+        let job = Job { page: Arc::downgrade(page), due, rules: Arc::clone(rules), metrics };
         match self.encoder.queue.push(job, setup.config.encoders.max_waiting) {
             Ok(waiting) => setup.metrics.encodings_waiting(waiting),
             Err(job) => job.metrics.encoding_dropped(),
@@ -155,7 +164,7 @@ impl Engine {
     }
 
     /// The body of a representation of a page. One that is not kept is made from another, and kept from
-    /// then on if it is asked for again and again. `None` where that fails, which means that the store
+    /// then on if there is room, or it is asked for again and again. `None` where that fails, which means that the store
     /// holds rubbish: the page is taken out.
     pub(crate) fn body_of(&self, page: &Arc<Page>, one: &Representation) -> Option<Bytes> {
         if let Some(body) = &one.body {
@@ -170,8 +179,13 @@ impl Engine {
         };
         metrics.unpacked(started.elapsed());
         let demand = page.representations.demand();
-        let is_nearly_full = self.store.bytes() > self.store.capacity() / 8 * NEARLY_FULL;
-        if if is_nearly_full { demand.is_highest() } else { demand.is_lasting() } {
+        let (held, eighth) = (self.store.bytes(), self.store.capacity() / 8);
+        let is_wanted = match () {
+            () if held < eighth * ROOMY => true,
+            () if held < eighth * NEARLY_FULL => demand.is_lasting(),
+            () => demand.is_highest(),
+        };
+        if is_wanted {
             self.exchange(page, page.representations.unpacked(body.clone()), Wear::Used);
         }
         Some(body)

@@ -83,13 +83,33 @@ pub fn decode(coding: Coding, body: &[u8], most: usize) -> Result<Vec<u8>, Undec
     }
 }
 
+/// The same for a body whose length without its coding is known, `len` bytes: it is made in one piece, two to three
+/// times as fast (`benches/encodings.rs`).
+///
+/// # Errors
+/// [`Undecodable`]; a body of another length is [broken](Undecodable::Broken).
+pub fn undo(coding: Coding, body: &[u8], len: usize) -> Result<Vec<u8>, Undecodable> {
+    let in_one = match coding {
+        // Of several members (RFC 1952 §2.2) it reads the first.
+        Coding::Gzip => {
+            let mut plain = vec![0; len];
+            let made = libdeflater::Decompressor::new().gzip_decompress(body, &mut plain);
+            made.is_ok_and(|made| made == len).then_some(plain)
+        }
+        Coding::Zstd => zstd::bulk::decompress(body, len).ok(),
+        _ => None,
+    };
+    let plain = in_one.map_or_else(|| decode(coding, body, len), Ok)?;
+    if plain.len() == len { Ok(plain) } else { Err(Undecodable::Broken) }
+}
+
 /// The body of a representation that is not kept, from one that is; `None` where they do not agree.
 pub(crate) fn unpack(all: &Representations, wanted: &Representation) -> Option<Bytes> {
     // Those that are undone fastest come first.
-    let from = [Coding::Zstd, Coding::Gzip, Coding::Deflate, Coding::Br];
+    let from = [Coding::Gzip, Coding::Zstd, Coding::Deflate, Coding::Br];
     let (coding, body) = from.into_iter().find_map(|coding| Some((coding, all.get(coding)?.body.as_ref()?)))?;
     let len = usize::try_from(wanted.len).ok()?;
-    let plain = decode(coding, body, len).ok().filter(|plain| plain.len() == len)?;
+    let plain = undo(coding, body, len).ok()?;
     Some(Bytes::from(plain.into_boxed_slice()))
 }
 
@@ -145,6 +165,29 @@ mod tests {
     }
 
     #[test]
+    fn what_has_another_length_than_was_said_is_broken() {
+        let body = b"a page that is long enough to be cut".repeat(20);
+        for compressor in all() {
+            let coded = encode(compressor, &body).expect("text can be compressed");
+            let coding = compressor.codec.into();
+            for len in [0, 1, body.len() - 1] {
+                assert!(undo(coding, &coded, len).is_err(), "{compressor:?} {len}");
+            }
+            for len in [body.len() + 1, 1 << 20] {
+                assert_eq!(undo(coding, &coded, len), Err(Undecodable::Broken), "{compressor:?} {len}");
+            }
+            assert_eq!(undo(coding, &coded[..coded.len() - 1], body.len()), Err(Undecodable::Broken), "{compressor:?}");
+        }
+    }
+
+    #[test]
+    fn all_members_of_gzip_are_read() {
+        let member = |text: &[u8]| encode(Compressor { codec: Codec::Gzip, quality: 6 }, text).expect("memory");
+        let both = [member(b"one page, "), member(b"two members")].concat();
+        assert_eq!(undo(Coding::Gzip, &both, 21).as_deref(), Ok(&b"one page, two members"[..]));
+    }
+
+    #[test]
     fn both_kinds_of_deflate_are_read() {
         let mut zlib = Vec::new();
         flate2::read::ZlibEncoder::new(&b"page"[..], Level::new(6)).read_to_end(&mut zlib).expect("memory");
@@ -164,6 +207,8 @@ mod tests {
                 let coded = encode(compressor, &body).expect("anything can be compressed");
                 let decoded = decode(compressor.codec.into(), &coded, body.len());
                 prop_assert_eq!(decoded.as_deref(), Ok(&body[..]), "{:?}", compressor);
+                let undone = undo(compressor.codec.into(), &coded, body.len());
+                prop_assert_eq!(undone.as_deref(), Ok(&body[..]), "{:?}", compressor);
             }
         }
 

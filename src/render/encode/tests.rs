@@ -10,7 +10,7 @@ fn job() -> Job {
         types: NamePatterns::default(),
         ignore_no_transform: false,
     };
-    Job { page: Weak::new(), rules: Arc::new(rules), metrics: Arc::new(Metrics::of_one_route()) }
+    Job { page: Weak::new(), due: Instant::now(), rules: Arc::new(rules), metrics: Arc::new(Metrics::of_one_route()) }
 }
 
 #[test]
@@ -22,6 +22,16 @@ fn the_queue_takes_no_more_than_it_may() {
     assert!(queue.push(job(), 2).is_err());
     assert!(queue.next().is_some());
     assert_eq!(queue.push(job(), 2).ok(), Some(2));
+}
+
+#[test]
+fn a_page_is_left_alone_for_a_while_and_its_turn_comes_unasked() {
+    let queue = Arc::new(Queue::default());
+    let due = Instant::now() + Duration::from_millis(20);
+    assert!(queue.push(Job { due, ..job() }, 2).is_ok());
+    let others = Arc::clone(&queue);
+    let waits = thread::spawn(move || others.next().map(|_| Instant::now()));
+    assert!(waits.join().expect("no panic").is_some_and(|taken| taken >= due));
 }
 
 #[test]
