@@ -2,12 +2,11 @@
 //! members must be told apart. They keep their connections alive and read answers to the end.
 
 use anyhow::{Context, Result, bail};
-use std::io::{Read, Write};
+use mio::{Events, Interest, Poll, Token};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Barrier;
 
 /// No answer of a run takes longer than this.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -79,37 +78,83 @@ pub(crate) fn warm<S: AsRef<str>>(address: SocketAddr, paths: impl IntoIterator<
     Ok(())
 }
 
-/// When each of `clients` that ask for `path` at the same moment had its whole answer, counted from that moment,
-/// in order. All are connected before it.
-pub(crate) fn stampede(address: SocketAddr, path: &str, clients: usize) -> Result<Vec<Duration>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let start = Arc::new(Barrier::new(clients));
-        let request: Arc<str> = request(address, path, &[]).into();
-        let crowd: Vec<_> =
-            (0..clients).map(|_| tokio::spawn(one_of_many(address, request.clone(), start.clone()))).collect();
-        let mut moments = Vec::with_capacity(clients);
-        for client in crowd {
-            moments.push(tokio::time::timeout(TIMEOUT, client).await.context("a client waits for ever")???);
+/// When each client that asks one of these servers for this path had its whole answer, counted from the moment at
+/// which all ask. As little as can be is the crowd's own: all are connected before that moment and have memory for
+/// their answers, and from the first answer on they do not sleep, since to wake a client costs a server something only
+/// on a machine that has both.
+pub(crate) fn stampede(asked: &[(SocketAddr, &str)]) -> Result<Vec<Duration>> {
+    let mut poll = Poll::new()?;
+    let connected = asked.iter().enumerate().map(|(n, (address, _))| OneOfMany::connect(*address, n, &poll));
+    let mut crowd = connected.collect::<Result<Vec<_>>>()?;
+    let requests: Vec<String> = asked.iter().map(|(address, path)| request(*address, path, &[])).collect();
+    let (mut events, mut chunk) = (Events::with_capacity(asked.len()), vec![0; 32 * 1024]);
+    let start = Instant::now();
+    for (client, request) in crowd.iter_mut().zip(&requests) {
+        client.stream.write_all(request.as_bytes())?;
+        // The origins have the same core, and are to hear of a request when it comes.
+        std::thread::yield_now();
+    }
+    let mut waiting = crowd.len();
+    while waiting > 0 {
+        let is_answered = waiting < crowd.len();
+        poll.poll(&mut events, Some(if is_answered { Duration::ZERO } else { TIMEOUT }))?;
+        if start.elapsed() > TIMEOUT {
+            bail!("{waiting} of {} clients wait for ever", crowd.len());
         }
-        // The barrier lets all go at once, but one thread runs them: the first of them to go starts the clock.
-        let start = moments.iter().map(|(asked, _)| *asked).min().context("nobody asked")?;
-        let mut ends: Vec<Duration> = moments.iter().map(|(_, answered)| *answered - start).collect();
-        ends.sort_unstable();
-        Ok(ends)
-    })
+        if events.is_empty() {
+            std::thread::yield_now();
+        }
+        for event in &events {
+            let client = &mut crowd[event.token().0];
+            client.reads(&mut chunk).with_context(|| format!("{:?} is not answered", asked[event.token().0]))?;
+            if client.answered.is_none() && is_whole(&client.bytes) {
+                client.answered = Some(start.elapsed());
+                waiting -= 1;
+            }
+        }
+    }
+    for (client, (address, path)) in crowd.iter_mut().zip(asked) {
+        let status = Answer { bytes: std::mem::take(&mut client.bytes) }.status();
+        if status != 200 {
+            bail!("{address} answered {status} to {path}");
+        }
+    }
+    Ok(crowd.iter().filter_map(|client| client.answered).collect())
 }
 
-async fn one_of_many(address: SocketAddr, request: Arc<str>, start: Arc<Barrier>) -> Result<(Instant, Instant)> {
-    let mut stream = tokio::net::TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    start.wait().await;
-    let asked = Instant::now();
-    let status = exchange(&mut stream, &request).await?;
-    if status != 200 {
-        bail!("{address} answered {status}");
+/// A client of a crowd.
+struct OneOfMany {
+    stream: mio::net::TcpStream,
+    bytes: Vec<u8>,
+    /// When, from the start.
+    answered: Option<Duration>,
+}
+
+impl OneOfMany {
+    fn connect(address: SocketAddr, number: usize, poll: &Poll) -> Result<OneOfMany> {
+        let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = mio::net::TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
+        // Written to, so that the memory is there.
+        let mut bytes = vec![1; 32 * 1024];
+        bytes.clear();
+        Ok(OneOfMany { stream, bytes, answered: None })
     }
-    Ok((asked, Instant::now()))
+
+    /// Reads what there is.
+    fn reads(&mut self, chunk: &mut [u8]) -> Result<()> {
+        loop {
+            match self.stream.read(chunk) {
+                Ok(0) => bail!("the connection was closed"),
+                Ok(n) => self.bytes.extend_from_slice(&chunk[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
 /// Sends a request and reads its answer; the status.

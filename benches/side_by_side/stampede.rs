@@ -1,6 +1,6 @@
-//! A stampede: 500 clients ask for one page that nobody has rendered yet, at the same moment. Beside it, in the same
-//! round, one client that asks the origin directly, and 500 that ask a responder which has the bytes at hand: what
-//! the crowd itself costs on this machine.
+//! A stampede: 500 clients ask for one page that nobody has rendered yet, at the same moment, and with them one client
+//! that asks the origin directly. Beside it, in the same round, 500 that ask a responder which has the bytes at hand:
+//! what the crowd itself costs on this machine.
 
 use crate::Pace;
 use crate::bare::Bare;
@@ -36,12 +36,10 @@ pub(crate) fn run(servers: &[&Server], dir: &Path, pace: Pace, report: &mut Repo
     let mut found: Vec<Found> = servers.iter().map(|_| Found::default()).collect();
     let (mut direct, mut crowd) = (Vec::new(), Vec::new());
     for round in 0..pace.rounds {
-        crowd.push(last(&stampede(bare.addresses[0], "/", CLIENTS)?));
+        crowd.push(last(&stampede(&[(bare.addresses[0], "/"); CLIENTS])?));
         for turn in 0..servers.len() {
             let n = (round + turn) % servers.len();
-            let alone = last(&stampede(servers[n].origin.address(), &format!("/cold/direct-{round}"), 1)?);
-            found[n].round(servers[n], round, alone)?;
-            direct.push(alone);
+            direct.push(found[n].round(servers[n], round)?);
         }
     }
     print(servers, &found, &direct, &crowd);
@@ -50,14 +48,18 @@ pub(crate) fn run(servers: &[&Server], dir: &Path, pace: Pace, report: &mut Repo
 }
 
 impl Found {
-    fn round(&mut self, server: &Server, round: usize, direct: f64) -> Result<()> {
-        let path = format!("/cold/{round}");
-        let ends = stampede(server.address, &path, CLIENTS)?;
+    /// One round; when the direct client was answered.
+    fn round(&mut self, server: &Server, round: usize) -> Result<f64> {
+        let (path, directly) = (format!("/cold/{round}"), format!("/cold/direct-{round}"));
+        let mut asked = vec![(server.origin.address(), directly.as_str())];
+        asked.extend([(server.address, path.as_str()); CLIENTS]);
+        let ends = stampede(&asked)?;
+        let (direct, ends) = (last(&ends[..1]), &ends[1..]);
         self.renders.push(server.origin.renders(&path).total as f64);
-        self.first.push(ends.first().map_or(f64::NAN, milliseconds));
-        self.last.push(last(&ends));
-        self.beyond.push(last(&ends) - direct);
-        Ok(())
+        self.first.push(ends.iter().min().map_or(f64::NAN, milliseconds));
+        self.last.push(last(ends));
+        self.beyond.push(last(ends) - direct);
+        Ok(direct)
     }
 }
 
@@ -66,7 +68,7 @@ fn milliseconds(duration: &Duration) -> f64 {
 }
 
 fn last(ends: &[Duration]) -> f64 {
-    ends.last().map_or(f64::NAN, milliseconds)
+    ends.iter().max().map_or(f64::NAN, milliseconds)
 }
 
 fn print(servers: &[&Server], found: &[Found], direct: &[f64], crowd: &[f64]) {

@@ -382,6 +382,10 @@ impl ProxyHttp for Proxy {
         if access::is_wanted(&ctx.setup.config.log, &ctx.outcome, ctx.status) {
             self.log_access(session, ctx, total);
         }
+        if ctx.outcome.collapsed {
+            // Others wait for the same answer: they get it before anything is cleared away.
+            tokio::task::yield_now().await;
+        }
     }
 
     fn suppress_error_log(&self, _session: &Session, _ctx: &Ctx, _error: &pingora::Error) -> bool {

@@ -37,19 +37,21 @@ fn is_final(head: &[u8]) -> bool {
     head.starts_with(b"HTTP/1.") && head.get(9).is_some_and(|hundreds| (b'2'..=b'9').contains(hundreds))
 }
 
-/// Where the value of the line begins and ends that begins with `name`, in lower case and with its colon.
+/// Where the value of the line begins and ends that begins with `name`, in lower case and with its colon. Nothing where
+/// there is none, or no end of the head.
 fn value_of(name: &[u8], head: &[u8]) -> Option<(usize, usize)> {
-    let end = memchr::memmem::find(head, b"\r\n\r\n")?;
-    let mut at = 0;
-    while let Some(next) = memchr::memchr(b'\n', &head[at..end]) {
-        at += next + 1;
-        if head[at..].get(..name.len()).is_some_and(|line| line.eq_ignore_ascii_case(name)) {
-            let from = at + name.len() + usize::from(head.get(at + name.len()) == Some(&b' '));
-            let to = at + memchr::memchr(b'\r', &head[at..])?;
-            return Some((from, to));
+    let (mut found, mut at) = (None, 0);
+    loop {
+        at += memchr::memchr(b'\n', &head[at..])? + 1;
+        let line = &head[at..];
+        if line.starts_with(b"\r\n") {
+            return found;
+        }
+        if found.is_none() && line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
+            let from = name.len() + usize::from(line.get(name.len()) == Some(&b' '));
+            found = Some((at + from, at + memchr::memchr(b'\r', line)?));
         }
     }
-    None
 }
 
 #[cfg(test)]
