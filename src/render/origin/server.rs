@@ -173,15 +173,16 @@ impl State {
     }
 }
 
-/// An origin that takes fewer renders at once may have as few workers, each of which an idle connection may occupy:
-/// one that another thread left would keep this one waiting until it is closed.
+/// An origin that takes no more renders at once than this, which is what one takes of which nothing is said, may have as
+/// few workers, each of which an idle connection may occupy: one that another thread left would keep this one waiting
+/// until it is closed.
 const FEW: usize = 16;
 
 /// Keeps connections of one thread apart from those of another: pingora's pools lose one that is taken out while
 /// the task that waits at it runs on another thread. Where they are few, all threads have the same.
 fn whose_pool(origin: &config::Origin) -> u64 {
     thread_local!(static NUMBER: u64 = rand::random());
-    if origin.max_renders.get() < FEW { 0 } else { NUMBER.with(|number| *number) }
+    if origin.max_renders.get() <= FEW { 0 } else { NUMBER.with(|number| *number) }
 }
 
 fn is_recent(since: Instant) -> bool {

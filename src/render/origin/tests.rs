@@ -210,7 +210,7 @@ fn a_thread_uses_the_connections_that_it_made() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let first = runtime();
     let server = first.block_on(Scripted::start(vec![vec![keep(OK), keep(OK)], vec![keep(OK), keep(OK)]]));
-    let client = client(&[server.address]);
+    let client = script::client_with(&[server.address], |origin| origin.max_renders = NonZeroUsize::new(17).unwrap());
     assert_eq!(first.block_on(fetch(&client)).unwrap(), b"ok");
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -231,7 +231,7 @@ fn connections_to_an_origin_with_few_workers_are_used_by_all_threads() {
     let first = runtime();
     let used = (0..TRIES).any(|_| {
         let server = first.block_on(Scripted::start(vec![vec![keep(OK), keep(OK)], vec![keep(OK)]]));
-        let client = script::client_with(&[server.address], |origin| origin.max_renders = NonZeroUsize::MIN);
+        let client = client(&[server.address]);
         assert_eq!(first.block_on(fetch(&client)).unwrap(), b"ok");
         std::thread::scope(|scope| {
             scope.spawn(|| assert_eq!(runtime().block_on(fetch(&client)).unwrap(), b"ok"));
