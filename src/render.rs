@@ -76,7 +76,7 @@ pub struct Setup {
     pub metrics: Arc<Metrics>,
     pub(crate) origins: Vec<OriginState>,
     /// Which one it is, counted from the one that the process began with.
-    generation: u64,
+    pub(crate) generation: u64,
 }
 
 /// Everything a request needs: pages, renders, and the configuration in force.

@@ -9,6 +9,7 @@ mod answer;
 mod deadline;
 mod greeting;
 mod laws;
+mod repeat;
 mod request;
 mod streams;
 mod turn;
@@ -24,7 +25,7 @@ pub(super) use greeting::{Greeting, greet};
 pub use laws::check as check_reading;
 use pingora::protocols::Stream;
 use pingora::server::ShutdownWatch;
-use request::Read;
+use request::Plain;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -34,7 +35,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 pub(super) use streams::Streams;
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use turn::{Begun, Client, Turn, poll_send};
+use turn::{Begun, Client, Turn, poll_send, read_and};
 
 /// Room for what a client sends at once; a longer head makes it grow as far as `max_head`.
 const ROOM: usize = 4096;
@@ -256,10 +257,9 @@ impl<'a> Hits<'a> {
         let head = &self.scratch.head;
         let sending = poll_fn(|cx| poll_send(cx, connection, head, body, &mut begun.written));
         let sent = tokio::time::timeout(time_to_send(body.len()), sending).await;
-        let mut space = request::space();
-        if let Read::Plain(request) = request::read(request, &mut space, self.limits.now()) {
-            self.client.record(&begun.setup, &begun.hit, &request, begun.started, Some(begun.first_byte));
-        }
+        let limits = self.limits.now();
+        let asked = |log: &dyn Fn(&Plain<'_>)| read_and(log, request, limits);
+        self.client.record(&begun.setup, &begun.hit, asked, begun.started, Some(begun.first_byte));
         matches!(sent, Ok(Ok(())))
     }
 }

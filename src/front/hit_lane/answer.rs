@@ -3,19 +3,20 @@
 //! it allocates nothing, and nothing that it writes is shared with another thread but where threads meet
 //! anyway.
 
+use super::repeat::{Admitted, Repeat};
 use super::request::Plain;
-use crate::config::{RouteId, Scheme};
+use crate::config::{OriginId, RouteId, Scheme};
 use crate::front::question::{Question, Seen, Starter};
 use crate::front::wire;
 use crate::policy::admission::{Incoming, Judged, Sought, judge};
 use crate::policy::encoding::{self, Coding, Representation};
 use crate::policy::fallback::{Audience, cookie};
-use crate::policy::key::KeyBuffer;
+use crate::policy::key::{KeyBuffer, KeyRef};
 use crate::policy::lookup::Verdict;
 use crate::policy::outcome::{Outcome, Served};
 use crate::policy::request_fields::Known;
 use crate::policy::validation::{self, Precondition};
-use crate::policy::{RequestId, Timestamp, draft};
+use crate::policy::{RequestFields, RequestId, Timestamp, draft};
 use crate::render::{Engine, Setup};
 use crate::store::Loan;
 use crate::telemetry::ids;
@@ -89,16 +90,30 @@ pub(super) struct Scratch {
     pub(super) key: KeyBuffer,
     /// The head of the answer.
     pub(super) head: Vec<u8>,
+    /// The request whose key it is, if it may come again.
+    pub(super) repeat: Repeat,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Scratch { key: KeyBuffer::default(), head: Vec::with_capacity(HEAD_ROOM) }
+        Scratch { key: KeyBuffer::default(), head: Vec::with_capacity(HEAD_ROOM), repeat: Repeat::default() }
     }
 }
 
+/// What an answer goes by, once its request was admitted.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) route: RouteId,
+    pub(super) origin: OriginId,
+    pub(super) key: KeyRef<'a>,
+    /// Whether it has tracking parameters.
+    pub(super) has_tracking: bool,
+    pub(super) method: &'static Method,
+    pub(super) fields: RequestFields<'a>,
+}
+
 /// Answers a request where it is a hit: a refresh that is due was started. `write` writes the head, unless the
-/// answer is none that the lane gives.
+/// answer is none that the lane gives. What admission made of the request comes with it.
 pub(super) fn hit(
     engine: &Arc<Engine>,
     setup: &Arc<Setup>,
@@ -106,7 +121,7 @@ pub(super) fn hit(
     request: &Plain<'_>,
     key: &mut KeyBuffer,
     write: impl FnOnce(&Hit) -> Option<()>,
-) -> Option<Hit> {
+) -> Option<(Hit, Admitted)> {
     // Whoever was shown a fallback is counted when the page comes, and his cookie taken out: not a plain hit.
     let waits = |field: &[u8]| memchr::memmem::find(field, cookie::NAME.as_bytes()).is_some();
     let sent_cookie = request.fields.has(&COOKIE);
@@ -118,14 +133,58 @@ pub(super) fn hit(
     if sent_cookie && draft::is_draft(setup.config.admin.token.as_deref(), request.fields, arrival.now) {
         return None;
     }
+    let (route, origin, key, has_tracking) = (sought.route, sought.origin(), sought.key(), sought.has_tracking());
+    let admitted = Admitted { route, origin, key: key.shape(), has_tracking };
+    let asked = Asked { route, origin, key, has_tracking, method: request.method, fields: request.fields };
+    let Found { question, mut seen, verdict, hit } = find(engine, setup, &asked, arrival.now)?;
+    write(&hit)?;
+    note(engine, &asked, &hit);
+    if let Verdict::Stale(refresh) = verdict
+        && question.refreshes(refresh)
+    {
+        seen.page = Some(hit.page.clone());
+        start_refresh(&question, &seen, verdict, setup, &sought, &incoming, arrival.now, sent_cookie, &hit.id);
+    }
+    Some((hit, admitted))
+}
+
+/// Answers a request that was admitted when it came before, where it is a hit that starts nothing.
+pub(super) fn hit_again(
+    engine: &Arc<Engine>,
+    setup: &Setup,
+    asked: &Asked<'_>,
+    now: Timestamp,
+    write: impl FnOnce(&Hit) -> Option<()>,
+) -> Option<Hit> {
+    let Found { verdict, hit, .. } = find(engine, setup, asked, now)?;
+    // Which fields a page goes by that are no part of its key, nobody knows before there is one.
+    if verdict != Verdict::Fresh || !hit.page.unkeyed_vary.is_empty() {
+        return None;
+    }
+    write(&hit)?;
+    note(engine, asked, &hit);
+    Some(hit)
+}
+
+struct Found<'a> {
+    question: Question<'a>,
+    seen: Seen,
+    verdict: Verdict,
+    hit: Hit,
+}
+
+/// The hit that is asked for, if it is one.
+#[inline(always)]
+fn find<'a>(engine: &'a Arc<Engine>, setup: &'a Setup, asked: &Asked<'a>, now: Timestamp) -> Option<Found<'a>> {
+    let route = setup.route(asked.route);
     let question = Question {
         engine,
         setup,
-        route_id: sought.route,
-        origin: sought.origin(),
-        key: sought.key(),
-        headers: encoding::fields_of_render(setup.route(sought.route), request.fields),
-        directives: Question::directives(setup.route(sought.route), request.fields),
+        route_id: asked.route,
+        origin: asked.origin,
+        key: asked.key,
+        headers: encoding::fields_of_render(route, asked.fields),
+        directives: Question::directives(route, asked.fields),
         // Whoever is shown a fallback is no hit.
         audience: Audience::Waits,
     };
@@ -133,23 +192,22 @@ pub(super) fn hit(
         Some(seen) => seen,
         None => question.look_again()?,
     };
-    let verdict = question.decide(&seen, arrival.now);
+    let verdict = question.decide(&seen, now);
     let served = match verdict {
         Verdict::Fresh => Served::Hit,
         Verdict::Stale(_) => Served::StaleHit,
         _ => return None,
     };
-    let hit = answer(seen.page.take()?, served, &sought, arrival, request)?;
-    write(&hit)?;
-    hit.page.note_use(hit.representation()?);
-    engine.store.count_use(sought.key(), Some(&hit.page));
-    if let Verdict::Stale(refresh) = verdict
-        && question.refreshes(refresh)
-    {
-        seen.page = Some(hit.page.clone());
-        start_refresh(&question, &seen, verdict, setup, &sought, &incoming, arrival.now, sent_cookie, &hit.id);
+    let hit = answer(seen.page.take()?, served, asked, now)?;
+    Some(Found { question, seen, verdict, hit })
+}
+
+/// Takes note that it was given.
+fn note(engine: &Engine, asked: &Asked<'_>, hit: &Hit) {
+    if let Some(one) = hit.representation() {
+        hit.page.note_use(one);
     }
-    Some(hit)
+    engine.store.count_use(asked.key, Some(&hit.page));
 }
 
 #[expect(clippy::too_many_arguments, reason = "all that is known of the request, and used once")]
@@ -172,28 +230,28 @@ fn start_refresh(
 }
 
 /// What the answer is; nothing where it is none that the lane gives.
-fn answer(page: Loan, served: Served, sought: &Sought<'_, '_>, arrival: Arrival, request: &Plain<'_>) -> Option<Hit> {
-    let fields = request.fields;
-    if fields.has(&RANGE) || (page.status.is_redirection() && sought.has_tracking()) {
+fn answer(page: Loan, served: Served, asked: &Asked<'_>, now: Timestamp) -> Option<Hit> {
+    let fields = asked.fields;
+    if fields.has(&RANGE) || (page.status.is_redirection() && asked.has_tracking) {
         return None;
     }
     let one = encoding::select(fields, &page);
     one.body.as_ref().filter(|body| !body.is_empty())?;
     let etag = one.etag.as_ref();
     let born = page.lifetime.born;
-    let status = match validation::evaluate(request.method, fields, page.status, &page.fields, etag, born) {
+    let status = match validation::evaluate(asked.method, fields, page.status, &page.fields, etag, born) {
         Precondition::Proceed => page.status,
         Precondition::NotModified => StatusCode::NOT_MODIFIED,
         Precondition::Failed => return None,
     };
-    let (coding, outcome) = (one.coding, Outcome::of_hit(served, &page.lifetime, arrival.now));
+    let (coding, outcome) = (one.coding, Outcome::of_hit(served, &page.lifetime, now));
     Some(Hit {
         page,
         coding,
-        route: sought.route,
+        route: asked.route,
         outcome,
         status,
-        has_body: status != StatusCode::NOT_MODIFIED && *request.method != Method::HEAD,
+        has_body: status != StatusCode::NOT_MODIFIED && *asked.method != Method::HEAD,
         id: RequestId::sent(fields).unwrap_or_else(ids::fresh),
     })
 }

@@ -35,7 +35,8 @@ impl Greeting {
 }
 
 /// What a connection leaves to the next one.
-pub(super) fn keep(scratch: Scratch, mut bytes: Vec<u8>) {
+pub(super) fn keep(mut scratch: Scratch, mut bytes: Vec<u8>) {
+    scratch.repeat.forget_all();
     bytes.clear();
     bytes.shrink_to(MOST_ROOM);
     SPARE.set(Some((scratch, bytes)));

@@ -70,7 +70,7 @@ impl<'a> Streams<'a> {
                 written = Some(head_of(hit, arrival.now)?);
                 Some(())
             };
-            answer::hit(engine, &setup, arrival, &request, &mut self.key, write)?
+            answer::hit(engine, &setup, arrival, &request, &mut self.key, write)?.0
         };
         // A client that has gone is counted all the same: it was answered.
         let _ = session.write_response_header(Box::new(written?), hit.body().is_empty());

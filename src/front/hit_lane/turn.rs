@@ -70,6 +70,10 @@ impl Client<'_> {
         limits: &Limits,
         scratch: &mut Scratch,
     ) -> Turn {
+        if let Some(turn) = self.turn_again(cx, connection, bytes, limits, scratch) {
+            return turn;
+        }
+        scratch.repeat.forget();
         let mut space = request::space();
         let request = match request::read(bytes, &mut space, limits) {
             Read::Partial => return Turn::Partial,
@@ -81,21 +85,61 @@ impl Client<'_> {
         let setup = engine.setup_now();
         let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now: engine.time_of(started) };
         let keeps_alive = request.keeps_alive && !self.is_stopping();
-        let Scratch { key, head } = scratch;
+        let Scratch { key, head, repeat } = scratch;
         let write = |hit: &Hit| answer::write_head(hit, arrival.now, keeps_alive, &mut *head);
-        let Some(hit) = answer::hit(engine, &setup, arrival, &request, key, write) else {
+        let Some((hit, admitted)) = answer::hit(engine, &setup, arrival, &request, key, write) else {
             return Turn::Other(Some(request.len));
         };
+        repeat.learn(&setup, &request, &bytes[..request.len], admitted);
+        let answered = Answered { hit, keeps_alive, len: request.len, started };
+        self.send(cx, connection, &setup, head, answered, |log| log(&request))
+    }
+
+    /// The same where the request is the one that the connection sent before, so that it need not be read.
+    #[inline(always)]
+    fn turn_again(
+        self,
+        cx: &mut Context<'_>,
+        connection: &mut (impl AsyncWrite + Unpin),
+        bytes: &[u8],
+        limits: &Limits,
+        scratch: &mut Scratch,
+    ) -> Option<Turn> {
+        let Scratch { key, head, repeat } = scratch;
+        let len = repeat.comes_again(bytes)?;
+        let started = Instant::now();
+        let engine = &self.lane.engine;
+        let (setup, now) = (engine.setup_now(), engine.time_of(started));
+        let keeps_alive = !self.is_stopping();
+        let fields = repeat.fields();
+        let asked = repeat.asked(&setup, &fields, key)?;
+        let write = |hit: &Hit| answer::write_head(hit, now, keeps_alive, &mut *head);
+        let hit = answer::hit_again(engine, &setup, &asked, now, write)?;
+        let answered = Answered { hit, keeps_alive, len, started };
+        Some(self.send(cx, connection, &setup, head, answered, |log| read_and(log, &bytes[..len], limits)))
+    }
+
+    /// Sends an answer. `asked` says to whoever asks what request it is for.
+    #[inline(always)]
+    fn send(
+        self,
+        cx: &mut Context<'_>,
+        connection: &mut (impl AsyncWrite + Unpin),
+        setup: &Arc<Setup>,
+        head: &[u8],
+        answered: Answered,
+        asked: impl FnOnce(&dyn Fn(&Plain<'_>)),
+    ) -> Turn {
+        let Answered { hit, keeps_alive, len, started } = answered;
         let mut written = 0;
         match poll_send(cx, connection, head, hit.body(), &mut written) {
             Poll::Ready(Ok(())) => {
-                let at = self.record(&setup, &hit, &request, started, None);
-                Turn::Answered { len: request.len, keeps_alive, at }
+                let at = self.record(setup, &hit, asked, started, None);
+                Turn::Answered { len, keeps_alive, at }
             }
             Poll::Ready(Err(_)) => Turn::Gone,
             Poll::Pending => {
-                let (setup, first_byte) = (Arc::clone(&setup), started.elapsed());
-                let len = request.len;
+                let (setup, first_byte) = (Arc::clone(setup), started.elapsed());
                 Turn::Begun(Box::new(Begun { hit, keeps_alive, setup, len, written, started, first_byte }))
             }
         }
@@ -107,7 +151,7 @@ impl Client<'_> {
         self,
         setup: &Setup,
         hit: &Hit,
-        request: &Plain<'_>,
+        asked: impl FnOnce(&dyn Fn(&Plain<'_>)),
         started: Instant,
         first_byte: Option<Duration>,
     ) -> Instant {
@@ -119,9 +163,27 @@ impl Client<'_> {
             let now = self.lane.engine.time_of(started);
             let arrival = Arrival { scheme: self.lane.scheme, peer: self.peer, now };
             let times = Times { total, first_byte: first_byte.or(Some(total)), origin: None };
-            log(setup, "HTTP/1.1", &arrival.incoming(request), hit, bytes, times);
+            asked(&|request| log(setup, "HTTP/1.1", &arrival.incoming(request), hit, bytes, times));
         }
         now
+    }
+}
+
+/// What is sent for a request.
+struct Answered {
+    hit: Hit,
+    keeps_alive: bool,
+    /// Bytes of the request.
+    len: usize,
+    started: Instant,
+}
+
+/// Reads a request again for `log`.
+#[cold]
+pub(super) fn read_and(log: &dyn Fn(&Plain<'_>), bytes: &[u8], limits: &Limits) {
+    let mut space = request::space();
+    if let Read::Plain(request) = request::read(bytes, &mut space, limits) {
+        log(&request);
     }
 }
 
