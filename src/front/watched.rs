@@ -4,13 +4,22 @@
 
 use super::hit_lane::Connection;
 use rustix::buffer::spare_capacity;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendFlags};
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::TcpStream;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
+
+/// Octets that are put together before they are sent: a system call for several pieces costs more than to copy so few.
+const MOST_JOINED: usize = 20 << 10;
+
+thread_local! {
+    /// Where they are put together.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A connection that does not block.
 #[derive(Debug)]
@@ -107,6 +116,19 @@ impl Watched {
     }
 }
 
+/// Sends what is in these pieces, of a size that is sooner put together than taken from several places.
+fn send_joined(tcp: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    JOINED.with_borrow_mut(|joined| {
+        joined.clear();
+        pieces.iter().for_each(|piece| joined.extend_from_slice(piece));
+        send(tcp, joined)
+    })
+}
+
+fn send(tcp: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(tcp, bytes, SendFlags::NOSIGNAL)?)
+}
+
 fn receive(tcp: &TcpStream, bytes: &mut Vec<u8>) -> io::Result<usize> {
     uninterrupted(|| Ok(rustix::net::recv(tcp, spare_capacity(bytes), RecvFlags::empty())?.0))
 }
@@ -152,7 +174,7 @@ impl Connection for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_with(cx, |tcp| Ok(rustix::io::write(tcp, buf)?), |tcp, cx| tcp.poll_write(cx, buf))
+        self.poll_with(cx, |tcp| send(tcp, buf), |tcp, cx| tcp.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -160,7 +182,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_with(cx, |tcp| Ok(rustix::io::writev(tcp, bufs)?), |tcp, cx| tcp.poll_write_vectored(cx, bufs))
+        let is_small = bufs.iter().map(|piece| piece.len()).sum::<usize>() <= MOST_JOINED;
+        let now = |tcp: &TcpStream| if is_small { send_joined(tcp, bufs) } else { Ok(rustix::io::writev(tcp, bufs)?) };
+        self.poll_with(cx, now, |tcp, cx| tcp.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
