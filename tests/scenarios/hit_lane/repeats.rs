@@ -1,5 +1,6 @@
 //! A request that a connection sends again, octet for octet: it is not admitted once more, and nobody can tell.
 
+use super::super::encodings::{text, until_coded};
 use super::super::harness::{Answer, Ask, Breadbox, Client, Config, Origin, Response, eventually};
 use super::PATIENCE;
 use socket2::{Domain, Socket, Type};
@@ -68,24 +69,24 @@ fn the_next_configuration_is_what_counts_for_who_asks_again() {
 }
 
 #[test]
-fn requests_of_one_length_are_told_apart() {
-    // Each is sent a few times before the other comes, and both at once.
+fn requests_are_told_apart() {
+    // Of the same length and of others; each is sent a few times before the next comes, and many at once.
     let origin = Origin::start();
     let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]));
     let mut client = proxy.client();
     for times in [1, 2, 3, 4, 1, 1, 2, 5] {
-        for path in ["/a", "/b"] {
+        for path in ["/a", "/b", "/longer", "/b"] {
             let answers: Vec<_> = (0..times).map(|_| client.get(path)).collect();
             assert_eq!(texts(&answers), vec![Origin::body(path, 1); times]);
         }
-        let both = ["/b", "/a", "/a", "/b", "/b", "/b", "/a"];
-        let bytes: String = both.map(|path| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.addr())).concat();
+        let all = ["/b", "/a", "/a", "/b", "/b", "/b", "/longer", "/b", "/a"];
+        let bytes: String = all.map(|path| format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.addr())).concat();
         client.send_raw(bytes.as_bytes()).expect("the proxy reads");
-        for path in both {
+        for path in all {
             assert_eq!(client.response().expect("an answer").text(), Origin::body(path, 1));
         }
     }
-    assert_eq!(origin.count(), 2);
+    assert_eq!(origin.count(), 3);
 }
 
 #[test]
@@ -95,7 +96,8 @@ fn what_counts_besides_admission_counts_again() {
     let page = |vary: &str| Answer::html("0123456789").header("ETag", "\"v1\"").header("Vary", vary);
     origin.answer("/p", page("Accept-Encoding"));
     origin.answer("/varies", page("X-Plan"));
-    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h", "compression: off"]));
+    origin.answer("/text", Answer::html(text("t", 8000)));
+    let proxy = Breadbox::start(Config::isr(&origin, &["revalidate: 1h"]));
     let mut client = proxy.client();
     let all = |client: &mut Client, ask: &Ask, is_right: &dyn Fn(&Response) -> bool| {
         let answers = repeated(client, ask);
@@ -103,6 +105,8 @@ fn what_counts_besides_admission_counts_again() {
     };
     client.get("/p");
     client.get("/varies");
+    client.get("/text");
+    until_coded(&proxy, "/text", "br");
     for _ in 0..2 {
         all(&mut client, &Ask::get("/p"), &|answer| answer.is_hit() && answer.text() == "0123456789");
         all(&mut client, &Ask::head("/p"), &|answer| answer.is_hit() && answer.body.is_empty());
@@ -114,6 +118,11 @@ fn what_counts_besides_admission_counts_again() {
         all(&mut client, &Ask::get("/varies"), &Response::is_hit);
         all(&mut client, &Ask::get("/varies").header("X-Plan", "gold"), &Response::is_bypass);
         all(&mut client, &Ask::get("/p").header("Authorization", "Basic x"), &Response::is_bypass);
+        for accept in ["gzip", "br;q=0.5, gzip;q=0.4", "identity"] {
+            let coding = ["gzip", "br"].into_iter().find(|coding| accept.starts_with(coding));
+            let coded = |answer: &Response| answer.is_hit() && answer.header("content-encoding") == coding;
+            all(&mut client, &Ask::get("/text").header("Accept-Encoding", accept), &coded);
+        }
         all(&mut client, &Ask::get("/p").header("Connection", "keep-alive"), &Response::is_hit);
     }
     let names = repeated(&mut client, &Ask::get("/p")).map(|answer| answer.header("x-request-id").map(str::to_owned));
@@ -168,7 +177,7 @@ fn another_client_is_another_client_in_the_same_place() {
         for (peer, scheme) in [(Ipv4Addr::new(127, 0, 0, 2), "https"), (Ipv4Addr::LOCALHOST, "http")] {
             let mut client = client_at(peer.into(), proxy.addr());
             assert_eq!(texts(&repeated(&mut client, &ask)), [scheme; 4], "{peer}");
-            client.ask(&ask.clone().header("Connection", "close"));
+            client.finish();
             assert!(client.is_closed_by_server());
         }
     }
