@@ -62,7 +62,7 @@ use std::time::Duration;
 /// Measures Breadbox beside other caches.
 #[derive(Parser)]
 struct Arguments {
-    /// Cases to run: hot, browser, small, large, 304, zipf, uniform, gzip, br, bypass, nostore, churn, tls, h2, h2c, scaling,
+    /// Cases to run: hot, apart, browser, small, large, 304, zipf, uniform, gzip, br, bypass, nostore, churn, tls, h2, h2c, scaling,
     /// stale, stampede, failing. Default: all.
     #[arg(value_delimiter = ',')]
     cases: Vec<String>,

@@ -36,12 +36,14 @@ pub(crate) enum Over {
     Http2Plain,
 }
 
-pub(crate) const LANES: [Lane; 15] = [
+pub(crate) const LANES: [Lane; 16] = [
     Lane { name: "hot", title: "one page of 16 KiB", path: "/hot/page", ..LANE },
+    Lane { name: "apart", title: "the same, no two requests alike", pages: Pages::Apart, ..LANE },
     Lane {
         name: "browser",
-        title: "one page of 16 KiB, a browser's request head",
+        title: "the same, a browser's request heads",
         head: Head::Lines(&BROWSER),
+        pages: Pages::Apart,
         ..LANE
     },
     Lane { name: "small", title: "one page of 1 KiB", path: "/small/page", ..LANE },

@@ -83,7 +83,7 @@ fn prepare(lane: &Lane, servers: &[&Server]) -> Result<()> {
 
 fn ask_for_all(lane: &Lane, server: &Server) -> Result<()> {
     match lane.pages {
-        Pages::One => warm(server.address, [lane.path]),
+        Pages::One | Pages::Apart => warm(server.address, [lane.path]),
         Pages::Zipf => warm(server.address, (1..=ZIPF_PAGES).map(|page| format!("/zipf/{page}"))),
         Pages::Uniform => warm(server.address, (1..=UNIFORM_PAGES).map(|page| format!("/uniform/{page}"))),
     }
@@ -210,12 +210,13 @@ fn compare(lane: &Lane, contenders: &[Contender<'_>], report: &mut Report) {
         }
         return;
     };
+    let is_hot = matches!(lane.name, "hot" | "apart");
     for (name, theirs) in contenders.iter().map(|contender| (contender.name, &contender.samples[..])) {
         let limit = match name {
             "breadbox" => continue,
-            "bare" => Some(1.15).filter(|_| lane.name == "hot"),
+            "bare" => Some(1.15).filter(|_| is_hot),
             "pingora" => Some(1.10),
-            "nginx" | "nginx-tuned" if lane.name == "hot" => Some(0.75),
+            "nginx" | "nginx-tuned" if is_hot => Some(0.75),
             _ => Some(1.0).filter(|_| !lane.is_proxied()),
         };
         let cpu = ratios(ours, theirs, |sample| sample.cpu_us);

@@ -18,6 +18,20 @@ function done(summary, latency, requests)
     e.connect + e.read + e.write + e.timeout + e.status))
 end
 "#;
+/// Asks for one page, each time with another `Referer`, as clients that come from everywhere do.
+const APART: &str = r#"
+local requests, at = {}, 0
+function init(args)
+  for n = 1, 4096 do
+    wrk.headers["Referer"] = "http://bench.test/" .. n
+    requests[n] = wrk.format("GET")
+  end
+end
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+"#;
 /// Asks for pages by Zipf's law with exponent 1. The draws are made once and walked through in order, so that a
 /// request costs a table look-up; `wrk` seeds nothing, so every server is asked for the same pages.
 const ZIPF: &str = r#"
@@ -61,8 +75,10 @@ pub(crate) const UNIFORM_PAGES: usize = 100_000;
 /// What a run asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pages {
-    /// One page again and again.
+    /// One page again and again, by the same request.
     One,
+    /// One page again and again, by requests that differ.
+    Apart,
     /// [`ZIPF_PAGES`] pages by Zipf's law.
     Zipf,
     /// [`UNIFORM_PAGES`] pages, all as likely.
@@ -107,6 +123,7 @@ impl Sample {
 /// `wrk` with its scripts.
 pub(crate) struct Wrk {
     one: PathBuf,
+    apart: PathBuf,
     zipf: PathBuf,
     uniform: PathBuf,
 }
@@ -114,8 +131,10 @@ pub(crate) struct Wrk {
 impl Wrk {
     /// Writes the scripts into `dir`.
     pub(crate) fn new(dir: &Path) -> Result<Wrk> {
-        let wrk = Wrk { one: dir.join("one.lua"), zipf: dir.join("zipf.lua"), uniform: dir.join("uniform.lua") };
+        let [one, apart, zipf, uniform] = ["one", "apart", "zipf", "uniform"].map(|name| dir.join(name));
+        let wrk = Wrk { one, apart, zipf, uniform };
         std::fs::write(&wrk.one, DONE)?;
+        std::fs::write(&wrk.apart, format!("{APART}{DONE}"))?;
         std::fs::write(&wrk.zipf, format!("{ZIPF}{DONE}"))?;
         std::fs::write(&wrk.uniform, format!("{UNIFORM}{DONE}"))?;
         Ok(wrk)
@@ -148,6 +167,7 @@ impl Wrk {
         command.args(["-t1", "-c", CONNECTIONS, "-d", &format!("{seconds}s"), "--timeout", "10s", "-s"]);
         command.arg(match load.pages {
             Pages::One => &self.one,
+            Pages::Apart => &self.apart,
             Pages::Zipf => &self.zipf,
             Pages::Uniform => &self.uniform,
         });

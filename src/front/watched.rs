@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWrite, Interest};
 
 /// Octets that are put together before they are sent: a system call for several pieces costs more than to copy so few.
-const MOST_JOINED: usize = 20 << 10;
+const MOST_JOINED: usize = 4 << 10;
 
 thread_local! {
     /// Where they are put together.

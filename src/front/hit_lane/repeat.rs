@@ -55,15 +55,28 @@ pub(super) struct Admitted {
     pub(super) has_tracking: bool,
 }
 
-/// The last request of a connection, if it is remembered.
+/// The last request of a connection.
 #[derive(Default)]
 pub(super) struct Repeat {
     head: Vec<u8>,
     /// The value of its `Accept-Encoding`.
     accept: Vec<u8>,
-    learnt: Option<Learnt>,
+    state: State,
     /// Octets of the last head: one that comes again has as many, so others need not be copied.
     len: usize,
+}
+
+#[derive(Default)]
+enum State {
+    /// It was not looked at.
+    #[default]
+    Unseen,
+    /// It was copied.
+    Seen,
+    /// It has come twice, and more than its admission counts.
+    Unfit,
+    /// It has come twice, and is remembered.
+    Learnt(Learnt),
 }
 
 /// What is remembered of a request.
@@ -77,35 +90,48 @@ struct Learnt {
 }
 
 impl Repeat {
-    /// Remembers a request that was answered from the store, if nothing but its admission counts, and if it may be one
-    /// that comes again. `key` has its key until the next request is admitted.
+    /// Takes note of a request that was answered from the store. Remembers it if it comes for the second time and
+    /// nothing but its admission counts. `key` has its key until the next request is admitted.
     pub(super) fn learn(&mut self, setup: &Setup, request: &Plain<'_>, head: &[u8], admitted: Admitted) {
         let before = std::mem::replace(&mut self.len, head.len());
-        if head.len() != before || head.len() > MOST || !request.keeps_alive || !is_all(setup, request, admitted) {
-            return;
+        if head.len() != before || head.len() > MOST {
+            self.state = State::Unseen;
+        } else if matches!(self.state, State::Unseen) || self.head != head {
+            self.head.clear();
+            self.head.extend_from_slice(head);
+            self.state = State::Seen;
+        } else if !matches!(self.state, State::Unfit) {
+            self.state = self.learnt(setup, request, admitted).map_or(State::Unfit, State::Learnt);
         }
-        self.head.clear();
-        self.head.extend_from_slice(head);
-        self.accept.clear();
+    }
+
+    #[cold]
+    fn learnt(&mut self, setup: &Setup, request: &Plain<'_>, admitted: Admitted) -> Option<Learnt> {
+        if !request.keeps_alive || !is_all(setup, request, admitted) {
+            return None;
+        }
         let accept = request.fields.first(&ACCEPT_ENCODING);
+        self.accept.clear();
         self.accept.extend_from_slice(accept.unwrap_or_default());
         let (generation, has_accept) = (setup.generation, accept.is_some());
-        self.learnt = Some(Learnt { generation, method: request.method, admitted, has_accept });
+        Some(Learnt { generation, method: request.method, admitted, has_accept })
     }
 
     /// Another request is admitted: its key takes the place of that of the one that is remembered.
     pub(super) fn forget(&mut self) {
-        self.learnt = None;
+        if let State::Learnt(_) = self.state {
+            self.state = State::Seen;
+        }
     }
 
     /// Another connection begins.
     pub(super) fn forget_all(&mut self) {
-        (self.learnt, self.len) = (None, 0);
+        (self.state, self.len) = (State::Unseen, 0);
     }
 
     /// Octets of the head that `bytes` begin with, if it is the one that is remembered.
     pub(super) fn comes_again(&self, bytes: &[u8]) -> Option<usize> {
-        (self.learnt.is_some() && bytes.starts_with(&self.head)).then_some(self.head.len())
+        (matches!(self.state, State::Learnt(_)) && bytes.starts_with(&self.head)).then_some(self.head.len())
     }
 
     /// What counts of its fields.
@@ -120,7 +146,10 @@ impl Repeat {
         fields: &'a [Header<'a>; 1],
         key: &'a KeyBuffer,
     ) -> Option<Asked<'a>> {
-        let learnt = self.learnt.filter(|learnt| learnt.generation == setup.generation)?;
+        let State::Learnt(learnt) = &self.state else { return None };
+        if learnt.generation != setup.generation {
+            return None;
+        }
         let lines = if learnt.has_accept { &fields[..] } else { &[] };
         let Admitted { route, origin, key: shape, has_tracking } = learnt.admitted;
         let key: KeyRef<'a> = key.last(shape);
