@@ -8,6 +8,7 @@
 mod answer;
 mod deadline;
 mod greeting;
+mod joined;
 mod laws;
 mod repeat;
 mod request;

@@ -1,9 +1,9 @@
 //! One turn of a connection in the hit lane: a request that has been read is answered, if it is a hit, as far as the
 //! client takes it at once.
 
-use super::Lane;
 use super::answer::{self, Arrival, Hit, Scratch};
 use super::request::{self, Plain, Read};
+use super::{Lane, joined};
 use crate::config::Limits;
 use crate::front::handler::TRACEPARENT;
 use crate::policy::admission::Incoming;
@@ -131,8 +131,15 @@ impl Client<'_> {
         asked: impl FnOnce(&dyn Fn(&Plain<'_>)),
     ) -> Turn {
         let Answered { hit, keeps_alive, len, started } = answered;
-        let mut written = 0;
-        match poll_send(cx, connection, head, hit.body(), &mut written) {
+        let body = hit.body();
+        let sent =
+            joined::with(head, body, || hit.shared_body(), |whole| Pin::new(&mut *connection).poll_write(cx, whole));
+        let mut written = match sent {
+            Some(Poll::Ready(Ok(written))) => written,
+            Some(Poll::Ready(Err(_))) => return Turn::Gone,
+            Some(Poll::Pending) | None => 0,
+        };
+        match poll_send(cx, connection, head, body, &mut written) {
             Poll::Ready(Ok(())) => {
                 let at = self.record(setup, &hit, asked, started, None);
                 Turn::Answered { len, keeps_alive, at }
