@@ -54,13 +54,13 @@ const KINDS: [Kind; 7] = [
 ];
 
 // Four percent above what was counted last, so that another compiler is no reason to fail.
-const BAR_PLAIN: u64 = 8_870;
-const BAR_HEADERS: u64 = 8_950;
+const BAR_PLAIN: u64 = 8_960;
+const BAR_HEADERS: u64 = 9_030;
 const BAR_BROWSER: u64 = 18_960;
 const BAR_QUERY: u64 = 13_060;
 const BAR_304: u64 = 11_600;
 const BAR_SMALL: u64 = 9_790;
-const BAR_AGAIN: u64 = 4_910;
+const BAR_AGAIN: u64 = 5_030;
 
 struct Running(Child);
 
