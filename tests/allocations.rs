@@ -28,10 +28,25 @@ const BROWSER: &[u8] = b"GET /a HTTP/1.1\r\nHost: shop.test\r\nConnection: keep-
     Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
     Cookie: _ga=GA1.1.1; consent=yes\r\nSec-Fetch-Mode: navigate\r\nUpgrade-Insecure-Requests: 1\r\n\r\n";
 const SHARED: &[u8] = b"GET /headers/a HTTP/1.1\r\nHost: shop.test\r\nAccept-Language: de\r\n\r\n";
+const AGAIN: &[u8] = b"GET /a HTTP/1.1\r\nHost: shop.test\r\nAccept-Encoding: gzip\r\n\r\n";
 const PIPELINED: &[u8] = b"GET /a HTTP/1.1\r\nHost: shop.test\r\n\r\nGET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n";
 /// With how many answers each gets.
-const REQUESTS: [(&[u8], usize); 7] =
-    [(PLAIN, 1), (OTHER, 1), (HEAD, 1), (CONDITION, 1), (BROWSER, 1), (SHARED, 1), (PIPELINED, 2)];
+const REQUESTS: [(&[u8], usize); 13] = [
+    (PLAIN, 1),
+    (OTHER, 1),
+    (HEAD, 1),
+    (CONDITION, 1),
+    (BROWSER, 1),
+    (SHARED, 1),
+    (PIPELINED, 2),
+    // The third makes it known.
+    (AGAIN, 1),
+    (AGAIN, 1),
+    (AGAIN, 1),
+    (AGAIN, 1),
+    (AGAIN, 1),
+    (AGAIN, 1),
+];
 
 #[test]
 fn a_hit_allocates_nothing() {

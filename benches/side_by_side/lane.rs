@@ -46,9 +46,15 @@ pub(crate) const LANES: [Lane; 16] = [
         pages: Pages::Apart,
         ..LANE
     },
-    Lane { name: "small", title: "one page of 1 KiB", path: "/small/page", ..LANE },
-    Lane { name: "large", title: "one page of 256 KiB", path: "/large/page", ..LANE },
-    Lane { name: "304", title: "one page of 16 KiB, If-None-Match", head: Head::Validator, ..LANE },
+    Lane { name: "small", title: "one page of 1 KiB", path: "/small/page", pages: Pages::Apart, ..LANE },
+    Lane { name: "large", title: "one page of 256 KiB", path: "/large/page", pages: Pages::Apart, ..LANE },
+    Lane {
+        name: "304",
+        title: "one page of 16 KiB, If-None-Match",
+        head: Head::Validator,
+        pages: Pages::Apart,
+        ..LANE
+    },
     Lane { name: "zipf", title: "10,000 pages of 16 KiB, Zipf 1.0", path: "/zipf/1", pages: Pages::Zipf, ..NO_BARE },
     Lane {
         name: "uniform",
@@ -62,6 +68,7 @@ pub(crate) const LANES: [Lane; 16] = [
         title: "one page of 16 KiB, a client that takes gzip",
         path: "/gzip/page",
         head: Head::Lines(&["Accept-Encoding: gzip"]),
+        pages: Pages::Apart,
         ..NO_BARE
     },
     Lane {
@@ -69,6 +76,7 @@ pub(crate) const LANES: [Lane; 16] = [
         title: "one page of 16 KiB, a client that takes what a browser does",
         path: "/gzip/page",
         head: Head::Lines(&["Accept-Encoding: gzip, deflate, br, zstd"]),
+        pages: Pages::Apart,
         ..NO_BARE
     },
     Lane { name: "bypass", title: "16 KiB, not cached", path: "/off/page", ..NO_BARE },
@@ -80,7 +88,13 @@ pub(crate) const LANES: [Lane; 16] = [
         head: Head::Lines(&["Connection: close"]),
         ..NO_BARE
     },
-    Lane { name: "tls", title: "one page of 16 KiB over TLS, HTTP/1.1", over: Over::Tls, ..NO_BARE },
+    Lane {
+        name: "tls",
+        title: "one page of 16 KiB over TLS, HTTP/1.1",
+        over: Over::Tls,
+        pages: Pages::Apart,
+        ..NO_BARE
+    },
     Lane { name: "h2", title: "one page of 16 KiB over TLS, HTTP/2, 4 streams", over: Over::Http2, ..NO_BARE },
     Lane { name: "h2c", title: "one page of 16 KiB over HTTP/2, 4 streams", over: Over::Http2Plain, ..NO_BARE },
 ];

@@ -8,7 +8,6 @@
 mod answer;
 mod deadline;
 mod greeting;
-mod joined;
 mod laws;
 mod repeat;
 mod request;

@@ -152,13 +152,13 @@ impl Engine {
             Some((compressor.codec.into(), coded))
         });
         let representations = page.representations.encoded(made.collect(), job.rules.fingerprint());
-        // Being compressed is no use: a page that nobody asks for twice is still the first to leave.
-        let wear = if self.store.popularity(&page.key) >= USED { Wear::Used } else { Wear::New };
-        self.exchange(page, representations, wear);
+        self.exchange(page, representations);
     }
 
-    /// Puts the same page with other representations in its place.
-    fn exchange(&self, page: &Arc<Page>, representations: Representations, wear: Wear) {
+    /// Puts the same page with other representations in its place, which is no use of it: a page that nobody asks for
+    /// twice is still the first to leave.
+    fn exchange(&self, page: &Arc<Page>, representations: Representations) {
+        let wear = if self.store.popularity(&page.key) >= USED { Wear::Used } else { Wear::New };
         let other = Page { representations, ..(**page).clone() };
         self.store.exchange(page, Arc::new(other), wear);
     }
@@ -186,7 +186,7 @@ impl Engine {
             () => demand.is_highest(),
         };
         if is_wanted {
-            self.exchange(page, page.representations.unpacked(body.clone()), Wear::Used);
+            self.exchange(page, page.representations.unpacked(body.clone()));
         }
         Some(body)
     }

@@ -6,8 +6,13 @@
 //! page that was taken before the mark is not lent any more. Uses are told to the tier and to the popularity sketch
 //! one by one, and in rounds once they are many, so that eviction and the order of refreshes go by them.
 
+mod joined;
+
 use crate::policy::Page;
+use crate::policy::encoding::Representation;
 use crate::policy::key::KeyRef;
+use joined::Joined;
+use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -37,13 +42,25 @@ pub enum Loan {
 
 /// A thread's own hold of a page: whoever takes a share in it writes to no other thread's memory.
 #[derive(Debug)]
-pub struct Own(Arc<Page>);
+pub struct Own {
+    page: Arc<Page>,
+    joined: Mutex<Joined>,
+}
 
 impl Deref for Own {
     type Target = Arc<Page>;
 
     fn deref(&self) -> &Arc<Page> {
-        &self.0
+        &self.page
+    }
+}
+
+impl Loan {
+    /// Gives `send` a head with the body of `one` behind it, which is a representation of the page, if the thread has
+    /// room for a head in front of that body.
+    pub(crate) fn joined<T>(&self, one: &Representation, head: &[u8], send: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let Loan::Lent(own) = self else { return None };
+        own.joined.try_lock()?.with(one, head, send)
     }
 }
 
@@ -53,7 +70,7 @@ impl Deref for Loan {
     fn deref(&self) -> &Arc<Page> {
         match self {
             Loan::Found(page) => page,
-            Loan::Lent(own) => &own.0,
+            Loan::Lent(own) => &own.page,
         }
     }
 }
@@ -167,14 +184,19 @@ pub(super) fn offer(shared: &Arc<Shared>, page: &Arc<Page>, stamp: u64, capacity
         }
         place.knocks = 0;
         return_page(shared, &mut place.taken);
-        let weight = page.weight();
+        let weight = page.weight() + Joined::most(page);
         if shared.held.fetch_add(weight, Ordering::Relaxed) + weight > capacity / SHARE {
             shared.held.fetch_sub(weight, Ordering::Relaxed);
             // Whatever is not asked for any more makes room; the rest comes back.
             hot.clear();
             return;
         }
-        place.taken = Some(Taken { page: Arc::new(Own(Arc::clone(page))), stamp, uses: 0, weight });
+        place.taken = Some(Taken {
+            page: Arc::new(Own { page: Arc::clone(page), joined: Mutex::default() }),
+            stamp,
+            uses: 0,
+            weight,
+        });
     });
 }
 

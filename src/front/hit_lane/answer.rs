@@ -50,7 +50,12 @@ impl Hit {
         self.representation().and_then(|one| one.body.as_deref()).unwrap_or_default()
     }
 
-    /// The same, to be kept.
+    /// Gives `send` the head and what follows it in one piece, if the thread has that.
+    pub(super) fn joined<T>(&self, head: &[u8], send: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.page.joined(self.representation().filter(|_| self.has_body)?, head, send)
+    }
+
+    /// What follows the head, to be kept.
     pub(super) fn shared_body(&self) -> Option<Bytes> {
         self.representation().and_then(|one| one.body.clone())
     }
@@ -113,7 +118,8 @@ pub(super) struct Asked<'a> {
 }
 
 /// Answers a request where it is a hit: a refresh that is due was started. `write` writes the head, unless the
-/// answer is none that the lane gives. What admission made of the request comes with it.
+/// answer is none that the lane gives. What admission made of the request comes with it, where [`hit_again`] would
+/// answer the same request.
 pub(super) fn hit(
     engine: &Arc<Engine>,
     setup: &Arc<Setup>,
@@ -121,7 +127,7 @@ pub(super) fn hit(
     request: &Plain<'_>,
     key: &mut KeyBuffer,
     write: impl FnOnce(&Hit) -> Option<()>,
-) -> Option<(Hit, Admitted)> {
+) -> Option<(Hit, Option<Admitted>)> {
     // Whoever was shown a fallback is counted when the page comes, and his cookie taken out: not a plain hit.
     let waits = |field: &[u8]| memchr::memmem::find(field, cookie::NAME.as_bytes()).is_some();
     let sent_cookie = request.fields.has(&COOKIE);
@@ -145,7 +151,8 @@ pub(super) fn hit(
         seen.page = Some(hit.page.clone());
         start_refresh(&question, &seen, verdict, setup, &sought, &incoming, arrival.now, sent_cookie, &hit.id);
     }
-    Some((hit, admitted))
+    let is_again = is_answered_again(verdict, &hit);
+    Some((hit, is_again.then_some(admitted)))
 }
 
 /// Answers a request that was admitted when it came before, where it is a hit that starts nothing.
@@ -157,13 +164,18 @@ pub(super) fn hit_again(
     write: impl FnOnce(&Hit) -> Option<()>,
 ) -> Option<Hit> {
     let Found { verdict, hit, .. } = find(engine, setup, asked, now)?;
-    // Which fields a page goes by that are no part of its key, nobody knows before there is one.
-    if verdict != Verdict::Fresh || !hit.page.unkeyed_vary.is_empty() {
+    if !is_answered_again(verdict, &hit) {
         return None;
     }
     write(&hit)?;
     note(engine, asked, &hit);
     Some(hit)
+}
+
+/// Whether no field of the request counts but those that admission goes by. Which fields a page goes by that are no
+/// part of its key, nobody knows before there is one.
+fn is_answered_again(verdict: Verdict, hit: &Hit) -> bool {
+    verdict == Verdict::Fresh && hit.page.unkeyed_vary.is_empty()
 }
 
 struct Found<'a> {

@@ -7,7 +7,7 @@
 
 use super::answer::Asked;
 use super::request::Plain;
-use crate::config::{OriginId, RouteId};
+use crate::config::{Limits, OriginId, RouteId};
 use crate::policy::RequestFields;
 use crate::policy::key::{KeyBuffer, KeyRef, KeyShape};
 use crate::policy::request_fields::{Known, Lines};
@@ -84,6 +84,8 @@ enum State {
 struct Learnt {
     /// Of the configuration that it was admitted by.
     generation: u64,
+    /// `max_head` and `max_headers`, which follow a moment later.
+    limits: (usize, usize),
     method: &'static Method,
     admitted: Admitted,
     has_accept: bool,
@@ -92,7 +94,14 @@ struct Learnt {
 impl Repeat {
     /// Takes note of a request that was answered from the store. Remembers it if it comes for the second time and
     /// nothing but its admission counts. `key` has its key until the next request is admitted.
-    pub(super) fn learn(&mut self, setup: &Setup, request: &Plain<'_>, head: &[u8], admitted: Admitted) {
+    pub(super) fn learn(
+        &mut self,
+        setup: &Setup,
+        limits: &Limits,
+        request: &Plain<'_>,
+        head: &[u8],
+        admitted: Admitted,
+    ) {
         let before = std::mem::replace(&mut self.len, head.len());
         if head.len() != before || head.len() > MOST {
             self.state = State::Unseen;
@@ -101,12 +110,12 @@ impl Repeat {
             self.head.extend_from_slice(head);
             self.state = State::Seen;
         } else if !matches!(self.state, State::Unfit) {
-            self.state = self.learnt(setup, request, admitted).map_or(State::Unfit, State::Learnt);
+            self.state = self.learnt(setup, limits, request, admitted).map_or(State::Unfit, State::Learnt);
         }
     }
 
     #[cold]
-    fn learnt(&mut self, setup: &Setup, request: &Plain<'_>, admitted: Admitted) -> Option<Learnt> {
+    fn learnt(&mut self, setup: &Setup, limits: &Limits, request: &Plain<'_>, admitted: Admitted) -> Option<Learnt> {
         if !request.keeps_alive || !is_all(setup, request, admitted) {
             return None;
         }
@@ -114,7 +123,7 @@ impl Repeat {
         self.accept.clear();
         self.accept.extend_from_slice(accept.unwrap_or_default());
         let (generation, has_accept) = (setup.generation, accept.is_some());
-        Some(Learnt { generation, method: request.method, admitted, has_accept })
+        Some(Learnt { generation, limits: of_heads(limits), method: request.method, admitted, has_accept })
     }
 
     /// Another request is admitted: its key takes the place of that of the one that is remembered.
@@ -143,11 +152,12 @@ impl Repeat {
     pub(super) fn asked<'a>(
         &self,
         setup: &Setup,
+        limits: &Limits,
         fields: &'a [Header<'a>; 1],
         key: &'a KeyBuffer,
     ) -> Option<Asked<'a>> {
         let State::Learnt(learnt) = &self.state else { return None };
-        if learnt.generation != setup.generation {
+        if learnt.generation != setup.generation || learnt.limits != of_heads(limits) {
             return None;
         }
         let lines = if learnt.has_accept { &fields[..] } else { &[] };
@@ -156,6 +166,11 @@ impl Repeat {
         let fields = RequestFields::Lines(Lines::new(lines));
         Some(Asked { route, origin, key, has_tracking, method: learnt.method, fields })
     }
+}
+
+/// What bounds a head.
+fn of_heads(limits: &Limits) -> (usize, usize) {
+    (limits.max_head, limits.max_headers)
 }
 
 /// Whether admission is all that a request's fields count for, `Accept-Encoding` aside, and depends on nothing that

@@ -1,9 +1,9 @@
 //! One turn of a connection in the hit lane: a request that has been read is answered, if it is a hit, as far as the
 //! client takes it at once.
 
+use super::Lane;
 use super::answer::{self, Arrival, Hit, Scratch};
 use super::request::{self, Plain, Read};
-use super::{Lane, joined};
 use crate::config::Limits;
 use crate::front::handler::TRACEPARENT;
 use crate::policy::admission::Incoming;
@@ -90,7 +90,9 @@ impl Client<'_> {
         let Some((hit, admitted)) = answer::hit(engine, &setup, arrival, &request, key, write) else {
             return Turn::Other(Some(request.len));
         };
-        repeat.learn(&setup, &request, &bytes[..request.len], admitted);
+        if let Some(admitted) = admitted {
+            repeat.learn(&setup, limits, &request, &bytes[..request.len], admitted);
+        }
         let answered = Answered { hit, keeps_alive, len: request.len, started };
         self.send(cx, connection, &setup, head, answered, |log| log(&request))
     }
@@ -112,7 +114,7 @@ impl Client<'_> {
         let (setup, now) = (engine.setup_now(), engine.time_of(started));
         let keeps_alive = !self.is_stopping();
         let fields = repeat.fields();
-        let asked = repeat.asked(&setup, &fields, key)?;
+        let asked = repeat.asked(&setup, limits, &fields, key)?;
         let write = |hit: &Hit| answer::write_head(hit, now, keeps_alive, &mut *head);
         let hit = answer::hit_again(engine, &setup, &asked, now, write)?;
         let answered = Answered { hit, keeps_alive, len, started };
@@ -131,15 +133,12 @@ impl Client<'_> {
         asked: impl FnOnce(&dyn Fn(&Plain<'_>)),
     ) -> Turn {
         let Answered { hit, keeps_alive, len, started } = answered;
-        let body = hit.body();
-        let sent =
-            joined::with(head, body, || hit.shared_body(), |whole| Pin::new(&mut *connection).poll_write(cx, whole));
-        let mut written = match sent {
+        let mut written = match hit.joined(head, |whole| Pin::new(&mut *connection).poll_write(cx, whole)) {
             Some(Poll::Ready(Ok(written))) => written,
             Some(Poll::Ready(Err(_))) => return Turn::Gone,
             Some(Poll::Pending) | None => 0,
         };
-        match poll_send(cx, connection, head, body, &mut written) {
+        match poll_send(cx, connection, head, hit.body(), &mut written) {
             Poll::Ready(Ok(())) => {
                 let at = self.record(setup, &hit, asked, started, None);
                 Turn::Answered { len, keeps_alive, at }

@@ -91,12 +91,12 @@ impl Representations {
 
     /// These, as they were taken apart by [`all`](Self::all), [`original`](Self::original),
     /// [`state`](Self::state) and [`digest`](Self::digest). `None` where they are not the representations
-    /// of a page: the original is not among them, a coding is there twice, one in a coding or all have no
-    /// body, or a body has another length.
+    /// of a page: the original is not among them, a coding is there twice, one in a coding, a large one or all
+    /// have no body, or a body has another length.
     pub fn from_parts(list: Vec<Representation>, original: Coding, state: State, digest: u128) -> Option<Self> {
         let is_right = |one: &Representation| match &one.body {
             Some(body) => body.len() as u64 == one.len,
-            None => one.coding == Coding::Identity,
+            None => one.coding == Coding::Identity && one.len <= REMADE_AT_MOST,
         };
         let twice = |(at, one): (usize, &Representation)| list[..at].iter().any(|other| other.coding == one.coding);
         let is_whole = list.iter().any(|one| one.body.is_some())
