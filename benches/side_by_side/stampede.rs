@@ -34,15 +34,16 @@ pub(crate) fn run(servers: &[&Server], dir: &Path, pace: Pace, report: &mut Repo
     let bare = Bare::start(dir, &[bytes])?;
     servers.iter().for_each(|server| _ = server.process.rests());
     let mut found: Vec<Found> = servers.iter().map(|_| Found::default()).collect();
-    let (mut direct, mut crowd) = (Vec::new(), Vec::new());
+    let (mut direct, mut alone, mut crowd) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..pace.rounds {
+        alone.push(last(&stampede(&[(any.origin.address(), &format!("/cold/alone-{round}"))])?));
         crowd.push(last(&stampede(&[(bare.addresses[0], "/"); CLIENTS])?));
         for turn in 0..servers.len() {
             let n = (round + turn) % servers.len();
             direct.push(found[n].round(servers[n], round)?);
         }
     }
-    print(servers, &found, &direct, &crowd);
+    print(servers, &found, [&direct, &alone, &crowd]);
     compare(servers, &found, report);
     Ok(())
 }
@@ -71,7 +72,7 @@ fn last(ends: &[Duration]) -> f64 {
     ends.iter().max().map_or(f64::NAN, milliseconds)
 }
 
-fn print(servers: &[&Server], found: &[Found], direct: &[f64], crowd: &[f64]) {
+fn print(servers: &[&Server], found: &[Found], [direct, alone, crowd]: [&[f64]; 3]) {
     println!("\n## stampede: {CLIENTS} clients on one cold page that takes {} ms to render\n", RENDER.as_millis());
     let mut table = Table::new(&["", "renders", "first ms", "last ms", "last beyond a direct client, ms"]);
     for (server, found) in servers.iter().zip(found) {
@@ -79,6 +80,7 @@ fn print(servers: &[&Server], found: &[Found], direct: &[f64], crowd: &[f64]) {
         table.row(std::iter::once(server.name.to_owned()).chain(series.map(|series| text(series))));
     }
     table.row(["one client, directly".into(), "1".into(), text(direct), text(direct), String::new()]);
+    table.row(["the same without the crowd".into(), "1".into(), text(alone), text(alone), String::new()]);
     table.row([format!("{CLIENTS} clients, bare"), "0".into(), String::new(), text(crowd), String::new()]);
     print!("{table}");
 }

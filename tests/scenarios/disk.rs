@@ -7,7 +7,7 @@ mod operator;
 mod popular;
 mod torture;
 
-use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, crowd, eventually, until_body};
+use super::harness::{Answer, Ask, Breadbox, Config, Origin, PATIENCE, crowd, eventually};
 use std::path::Path;
 use tempfile::TempDir;
 
