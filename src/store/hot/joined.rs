@@ -40,10 +40,12 @@ impl Joined {
             if self.coding.is_some() && self.knocks < KNOCKS {
                 return None;
             }
-            let mut octets = Vec::with_capacity(ROOM + body.len());
-            octets.resize(ROOM, 0);
-            octets.extend_from_slice(body);
-            (self.coding, self.octets) = (Some(one.coding), octets);
+            // At most once more for each coding that is larger: after that nothing is allocated.
+            self.octets.clear();
+            self.octets.reserve_exact(ROOM + body.len());
+            self.octets.resize(ROOM, 0);
+            self.octets.extend_from_slice(body);
+            self.coding = Some(one.coding);
         }
         self.knocks = 0;
         let start = ROOM - head.len();
